@@ -1,0 +1,75 @@
+"""Findings on disk: ``per_sample.parquet``, ``per_class.parquet``, ``summary.json`` and, where there are any, matrices."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.findings import Figure, Findings, Matrix
+
+PER_SAMPLE, PER_CLASS, SUMMARY, MATRICES = "per_sample.parquet", "per_class.parquet", "summary.json", "matrices.npz"
+
+
+def save(findings: Findings, folder: Path, about: dict[str, Any] | None = None) -> None:
+    """Write ``findings`` into the existing ``folder``; ``about`` (set, analysis, parameters) joins the summary."""
+    findings.per_sample.to_parquet(folder / PER_SAMPLE, index=False)
+    findings.per_class.to_parquet(folder / PER_CLASS, index=False)
+    if findings.matrices:
+        np.savez(folder / MATRICES, **{name: matrix.values for name, matrix in findings.matrices.items()})
+    (folder / SUMMARY).write_text(json.dumps({**(about or {}), **summary(findings)}, indent=2, ensure_ascii=False) + "\n")
+
+
+def load(folder: Path) -> Findings:
+    """The findings that ``save`` wrote into ``folder``."""
+    written = json.loads((folder / SUMMARY).read_text())
+    return Findings(
+        per_sample=pd.read_parquet(folder / PER_SAMPLE),
+        per_class=pd.read_parquet(folder / PER_CLASS),
+        summary=tuple(Figure(**figure) for figure in written["figures"]),
+        caveats=tuple(written["caveats"]),
+        matrices=_load_matrices(folder, written["matrices"]),
+        headline=written["headline"],
+    )
+
+
+def summary(findings: Findings) -> dict[str, Any]:
+    """The summary as plain JSON values: figures, caveats, headline and the matrices' axes; NaN becomes null."""
+    flagged = findings.per_sample["flag"]
+    return {
+        "n": len(findings.per_sample),
+        "flagged": int(flagged.sum()),
+        "figures": [_plain(asdict(figure)) for figure in findings.summary],
+        "caveats": list(findings.caveats),
+        "headline": findings.headline,
+        "matrices": {name: _axes(matrix) for name, matrix in findings.matrices.items()},
+    }
+
+
+def _axes(matrix: Matrix) -> dict[str, Any]:
+    axes = asdict(matrix)
+    del axes["values"]
+    return axes
+
+
+def _load_matrices(folder: Path, axes: dict[str, Any]) -> dict[str, Matrix]:
+    if not axes:
+        return {}
+    with np.load(folder / MATRICES, allow_pickle=False) as stored:
+        return {name: _matrix(stored[name], named) for name, named in axes.items()}
+
+
+def _matrix(values: np.ndarray, axes: dict[str, Any]) -> Matrix:
+    names = {key: tuple(axes[key]) for key in ("row_names", "column_names")}
+    return Matrix(**{**axes, **names, "values": values})
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Numbers as JSON knows them: numpy scalars become Python's, NaN becomes None."""
+    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
+    return {name: None if isinstance(v, float) and math.isnan(v) else v for name, v in plain.items()}

@@ -1,0 +1,131 @@
+"""Images of a set: where they lie, read only when asked for."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from data.pixels import Contrast, PixelSpace, out_of_range, to_viewable
+from data.soft_labels import Ids, as_index
+
+IMAGES_A_SAMPLE = 2_000
+
+
+class ImageStore(ABC):
+    """Stored images by sample id, without interpretation. ``len()`` is N."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int, int] | None:
+        """(channels, height, width), or None where images differ in size."""
+
+    @property
+    @abstractmethod
+    def dtype(self) -> torch.dtype: ...
+
+    @abstractmethod
+    def read(self, sample_id: int) -> torch.Tensor:
+        """One image exactly as saved, (ch, H, W)."""
+
+    @abstractmethod
+    def take(self, ids: Ids) -> ImageStore:
+        """The same images restricted to ``ids``, in that order, still unread."""
+
+    def read_many(self, ids: Ids) -> torch.Tensor:
+        """(n, ch, H, W) as saved. Raises ValueError where sizes differ."""
+        images = [self.read(int(i)) for i in ids]
+        if len({image.shape for image in images}) > 1:
+            raise ValueError("these images differ in size and cannot be stacked")
+        return torch.stack(images)
+
+
+@dataclass(frozen=True, eq=False)
+class TensorStore(ImageStore):
+    """Images that are rows of one tensor (N, ch, H, W), usually memory-mapped.
+
+    ``order`` maps sample id to row, so that a subset costs no copy.
+    """
+
+    tensor: torch.Tensor
+    order: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.tensor) if self.order is None else len(self.order)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return tuple(self.tensor.shape[1:])  # type: ignore[return-value]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.tensor.dtype
+
+    def read(self, sample_id: int) -> torch.Tensor:
+        return self.tensor[sample_id if self.order is None else int(self.order[sample_id])]
+
+    def read_many(self, ids: Ids) -> torch.Tensor:
+        return self.tensor[as_index(ids if self.order is None else self.order[np.asarray(ids, dtype=np.int64)])]
+
+    def take(self, ids: Ids) -> TensorStore:
+        rows = np.asarray(ids, dtype=np.int64)
+        return TensorStore(self.tensor, rows if self.order is None else self.order[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """A store together with what its numbers mean."""
+
+    store: ImageStore
+    pixel_space: PixelSpace
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    @property
+    def shape(self) -> tuple[int, int, int] | None:
+        """(channels, height, width), or None where images differ in size."""
+        return self.store.shape
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.store.dtype
+
+    def stored(self, ids: Ids) -> torch.Tensor:
+        """The images exactly as saved, (n, ch, H, W), in the stored dtype."""
+        return self.store.read_many(ids)
+
+    def unit(self, ids: Ids) -> torch.Tensor:
+        """De-normalised images, float32 (n, ch, H, W), [0, 1] being the displayable range; not clamped."""
+        return self.pixel_space.to_unit(self.stored(ids))
+
+    def viewable(self, ids: Ids, contrast: Contrast = "as trained") -> list[np.ndarray]:
+        """uint8 RGB images (H, W, 3), one an id; a list because a folder's images may differ in size."""
+        if self.shape is not None:
+            return list(to_viewable(self.stored(ids), self.pixel_space, contrast)) if len(ids) else []
+        return [to_viewable(self.store.read(int(i))[None], self.pixel_space, contrast)[0] for i in ids]
+
+    def sample_ids(self, most: int = IMAGES_A_SAMPLE) -> np.ndarray:
+        """All ids, or ``most`` of them evenly spread where there are more; int64."""
+        return np.unique(np.linspace(0, len(self) - 1, min(most, len(self))).round().astype(np.int64))
+
+    @cached_property
+    def out_of_range(self) -> tuple[float | None, int]:
+        """(fraction of values outside the displayable range, number of images it was computed from)."""
+        ids = self.sample_ids()
+        fractions = [out_of_range(self.store.read(int(i))[None], self.pixel_space) for i in ids]
+        known = [fraction for fraction in fractions if fraction is not None]
+        return (float(np.mean(known)) if known else None, len(ids))
+
+
+def batches(images: Images, size: int) -> Iterator[np.ndarray]:
+    """Ids of consecutive batches, int64, ``size`` at a time."""
+    for start in range(0, len(images), size):
+        yield np.arange(start, min(start + size, len(images)))

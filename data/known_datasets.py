@@ -1,0 +1,49 @@
+"""Data sets whose classes the whole field numbers alike, recognised by a name in the path."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_CLASS_NAMES: dict[str, tuple[str, ...]] = {
+    "cifar10": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+    "fashion-mnist": (
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
+    "mnist": tuple("0123456789"),
+    "svhn": tuple("0123456789"),
+}
+
+# Longer names first: "cifar100" contains "cifar10", "fashionmnist" contains "mnist".
+_PATTERNS: tuple[tuple[str, str], ...] = (
+    ("cifar100", r"cifar[-_ ]?100"),
+    ("cifar10", r"cifar[-_ ]?10(?!\d)"),
+    ("fashion-mnist", r"fashion[-_ ]?mnist"),
+    ("mnist", r"mnist"),
+    ("svhn", r"svhn"),
+    ("tiny-imagenet", r"tiny[-_ ]?image[-_ ]?net|(?<![a-z])tiny(?![a-z])"),
+    ("imagenet", r"image[-_ ]?net|in1k|in[-_]?21k"),
+)
+
+
+def guess_dataset(path: Path) -> str | None:
+    """The data set that the file name, or else its nearest three folders, name; None where none does."""
+    for part in (path.name, *(parent.name for parent in list(path.parents)[:3])):
+        for name, pattern in _PATTERNS:
+            if re.search(pattern, part.lower()):
+                return name
+    return None
+
+
+def class_names_of(dataset: str | None) -> tuple[str, ...]:
+    """Class names in the field's order, or () where they are not known here."""
+    return _CLASS_NAMES.get(dataset or "", ())
