@@ -10,10 +10,15 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from data.errors import ImpossibleRequest
 from data.pixels import Contrast, PixelSpace, out_of_range, to_viewable
 from data.soft_labels import Ids, as_index
 
 IMAGES_A_SAMPLE = 2_000
+
+
+class DifferentSizes(ImpossibleRequest, ValueError):
+    """Images that differ in size were asked for as one tensor."""
 
 
 class ImageStore(ABC):
@@ -40,10 +45,16 @@ class ImageStore(ABC):
         """The same images restricted to ``ids``, in that order, still unread."""
 
     def read_many(self, ids: Ids) -> torch.Tensor:
-        """(n, ch, H, W) as saved. Raises ValueError where sizes differ."""
+        """(n, ch, H, W) as saved. Raises DifferentSizes, which is a ValueError, where they cannot be stacked."""
         images = [self.read(int(i)) for i in ids]
-        if len({image.shape for image in images}) > 1:
-            raise ValueError("these images differ in size and cannot be stacked")
+        sizes = sorted({tuple(image.shape) for image in images})
+        if len(sizes) > 1:
+            raise DifferentSizes(
+                f"images of this set differ in size ({_size(sizes[0])} and {_size(sizes[-1])}, for instance) and cannot be "
+                "stacked into one tensor; resize them to one size first."
+            )
+        if not images:
+            return torch.empty((0, *(self.shape or (0, 0, 0))), dtype=self.dtype)
         return torch.stack(images)
 
 
@@ -119,6 +130,8 @@ class Images:
     @cached_property
     def out_of_range(self) -> tuple[float | None, int]:
         """(fraction of values outside the displayable range, number of images it was computed from)."""
+        if self.pixel_space.kind == "uint8":
+            return 0.0, len(self)  # no byte is outside 0 to 255, so none need be read
         ids = self.sample_ids()
         fractions = [out_of_range(self.store.read(int(i))[None], self.pixel_space) for i in ids]
         known = [fraction for fraction in fractions if fraction is not None]
@@ -129,3 +142,7 @@ def batches(images: Images, size: int) -> Iterator[np.ndarray]:
     """Ids of consecutive batches, int64, ``size`` at a time."""
     for start in range(0, len(images), size):
         yield np.arange(start, min(start + size, len(images)))
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))

@@ -5,6 +5,7 @@ A detection is a proposal: it is shown with its evidence wherever the set is, an
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,14 @@ _PROFILE_OF_DATASET = {
     "imagenet": "imagenet",
     "tiny-imagenet": "imagenet",
 }
+_PROFILE_OF_SHAPE = {
+    (1, 28): "mnist",
+    (3, 32): "cifar10",
+    **{(3, size): "imagenet" for size in (64, 128, 224)},
+}
+# File names of MTT and its descendants (FTD, TESLA, DATM, DD-Ranking): they normalise CIFAR-100 with CIFAR-10's numbers.
+_MTT_NAME = re.compile(r"(ema_)?images(_best|_\d+)?\.pth?$", re.IGNORECASE)
+_INVERTED_ZCA = re.compile(r"images_zca_", re.IGNORECASE)
 
 
 def detect_pixel_space(sample: torch.Tensor, path: Path) -> PixelSpace:
@@ -33,17 +42,17 @@ def detect_pixel_space(sample: torch.Tensor, path: Path) -> PixelSpace:
     values = sample.float()
     low, high = float(values.min()), float(values.max())
     spread = f"values {low:.2f} to {high:.2f}"
-    if "zca" in path.name.lower() and low >= -UNIT_SLACK and high <= 1 + UNIT_SLACK:
-        return replace(PROFILES["unit"], evidence=f"{spread}; a ZCA set already mapped back to [0, 1] by its authors")
+    if _INVERTED_ZCA.match(path.name):
+        why = "images_zca_* is what MTT and DATM write once whitening is undone, about [0, 1]"
+        return replace(PROFILES["unit"], evidence=f"{spread}; {why}")
     if whitened := _says_zca(path):
         return replace(PROFILES["zca"], evidence=f"{spread}; {whitened}")
-    if low >= 0 and high > 1 and high <= 255 and bool((values == values.round()).all()):
-        return replace(
-            PROFILES["unknown"], evidence=f"{spread}, whole numbers stored as {sample.dtype}: bytes kept as floats?"
-        )
+    if low >= 0 and 1 < high <= 255 and bool((values == values.round()).all()):
+        why = f"whole numbers stored as {sample.dtype}: bytes kept as floats?"
+        return replace(PROFILES["unknown"], evidence=f"{spread}, {why}")
     if low >= -UNIT_SLACK and high <= 1 + UNIT_SLACK:
         return replace(PROFILES["unit"], evidence=f"{spread}, within [0, 1] or just around it")
-    return _normalised(values, path, spread)
+    return _normalised(sample.shape[1], sample.shape[2], path, f"{spread}, outside [0, 1]")
 
 
 def _says_zca(path: Path) -> str | None:
@@ -56,23 +65,19 @@ def _says_zca(path: Path) -> str | None:
     return None
 
 
-def _normalised(values: torch.Tensor, path: Path, spread: str) -> PixelSpace:
+def _normalised(channels: int, height: int, path: Path, outside: str) -> PixelSpace:
     """Normalised with the numbers of the data set that the path names, or of the one whose image shape this is."""
-    channels, height = values.shape[1], values.shape[2]
     dataset = guess_dataset(path)
     profile = PROFILES.get(_PROFILE_OF_DATASET.get(dataset or "", ""))
+    if dataset == "cifar100" and _MTT_NAME.match(path.name):
+        profile = PROFILES["cifar10"]
     if profile is not None and len(profile.mean) == channels:
-        return replace(
-            profile, evidence=f"{spread}, outside [0, 1]; the path names {dataset}: numbers of {profile.evidence}"
-        )
-    by_shape = {(1, 28): "mnist", (3, 32): "cifar10", (3, 64): "imagenet", (3, 128): "imagenet", (3, 224): "imagenet"}
-    name = by_shape.get((channels, height))
-    if name is None:
-        return replace(
-            PROFILES["unknown"], evidence=f"{spread}, outside [0, 1]; no data set is known by name or image shape"
-        )
-    evidence = (
-        f"{spread}, outside [0, 1]; no data set is named, so the usual numbers for {channels}x{height} images are "
-        f"assumed ({PROFILES[name].evidence}): choose the profile if you know it"
+        return replace(profile, evidence=f"{outside}; the path names {dataset}: numbers of {profile.evidence}")
+    usual = _PROFILE_OF_SHAPE.get((channels, height))
+    if usual is None:
+        return replace(PROFILES["unknown"], evidence=f"{outside}; no data set is known by name or image shape")
+    why = (
+        f"no data set is named, so the usual numbers for {channels}x{height} images are assumed "
+        f"({PROFILES[usual].evidence}); ZCA-whitened files look alike: choose the profile if you know it"
     )
-    return replace(PROFILES[name], evidence=evidence)
+    return replace(PROFILES[usual], evidence=f"{outside}; {why}")

@@ -42,8 +42,8 @@ class PixelSpace:
         if self.kind == "uint8":
             return values / 255
         if self.kind == "normalised":
-            shape = (-1, 1, 1)
-            return values * torch.tensor(self.std).view(shape) + torch.tensor(self.mean).view(shape)
+            mean, std = (values.new_tensor(numbers).view(-1, 1, 1) for numbers in (self.mean, self.std))
+            return values * std + mean
         return values
 
     @property
@@ -98,8 +98,8 @@ def to_viewable(stored: torch.Tensor, space: PixelSpace, contrast: Contrast = "a
     """(n, ch, H, W) as saved -> uint8 RGB (n, H, W, 3).
 
     ``as trained`` de-normalises and clamps; ``stretched`` maps each image's own minimum and maximum to 0 and 255;
-    ``2.5 std`` clips each image at its mean ± 2.5 standard deviations first, as MTT logs its grids. Spaces without a
-    displayable range are always stretched in one of the two ways.
+    ``2.5 std`` clips each image at its mean ± 2.5 standard deviations first, as MTT does with the whole set's before it
+    logs a grid. Spaces without a displayable range are always stretched in one of the two ways.
     """
     values = space.to_unit(stored)
     if contrast == "2.5 std":

@@ -124,9 +124,18 @@ def detect_kind(values: torch.Tensor) -> Kind:
     """
     if values.shape[1] == 1:
         return "scores"
+    if len(values) == 0:
+        return "logits"
+    chunks = (values[start : start + ROWS_A_CHUNK].float() for start in range(0, len(values), ROWS_A_CHUNK))
+    return "probabilities" if all(_are_distributions(rows) for rows in chunks) else "logits"
+
+
+def detect_top_k_kind(values: torch.Tensor) -> Kind:
+    """The kind of the k largest values a row, (N, k): ``probabilities`` where none is negative and no row sums to more
+    than 1, the rest of each distribution having been dropped; else ``logits``."""
     rows = values.float()
-    normalised = (rows.sum(dim=1) - 1).abs().max() <= SUM_TOLERANCE if len(rows) else torch.tensor(False)
-    return "probabilities" if bool((rows >= 0).all()) and bool(normalised) else "logits"
+    partial = bool((rows >= 0).all()) and bool((rows.sum(dim=1) <= 1 + SUM_TOLERANCE).all())
+    return "probabilities" if partial and len(rows) else "logits"
 
 
 def to_probabilities(values: torch.Tensor, kind: Kind, temperature: float = 1.0) -> torch.Tensor:
@@ -134,14 +143,15 @@ def to_probabilities(values: torch.Tensor, kind: Kind, temperature: float = 1.0)
 
     ``logits`` and ``scores`` go through softmax(values / temperature); a single column s becomes (1 - σ, σ) of
     s / temperature; ``probabilities`` are raised to 1 / temperature and renormalised, which for temperature 1 only
-    repairs rounding.
+    repairs rounding. A row of probabilities that are all 0 says nothing and becomes uniform.
     """
     if temperature <= 0:
         raise ValueError(f"temperature must be positive, not {temperature}")
     rows = values.float()
     if kind == "probabilities":
-        rows = rows if temperature == 1.0 else rows.clamp_min(0).pow(1.0 / temperature)
-        return rows / rows.sum(dim=1, keepdim=True)
+        rows = rows.clamp_min(0) if temperature == 1.0 else _tempered(rows.clamp_min(0), temperature)
+        total = rows.sum(dim=1, keepdim=True)
+        return torch.where(total > 0, rows / total, torch.full_like(rows, 1 / rows.shape[1]))
     if rows.shape[1] == 1:
         positive = torch.sigmoid(rows / temperature)
         return torch.cat([1 - positive, positive], dim=1)
@@ -152,6 +162,16 @@ def hard_labels(labels: SoftLabels) -> np.ndarray:
     """Each row's most probable class, int64 (N,)."""
     parts = [probabilities.argmax(dim=1) for _, probabilities in labels.stream()]
     return torch.cat(parts).numpy() if parts else np.zeros(0, np.int64)
+
+
+def _tempered(rows: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Relative to each row's largest value: tiny probabilities alone would underflow at low temperatures."""
+    largest = rows.amax(dim=1, keepdim=True)
+    return (rows / torch.where(largest > 0, largest, 1.0)).pow(1.0 / temperature)
+
+
+def _are_distributions(rows: torch.Tensor) -> bool:
+    return bool((rows >= 0).all()) and bool((rows.sum(dim=1) - 1).abs().max() <= SUM_TOLERANCE)
 
 
 def as_index(ids: Ids) -> torch.Tensor:

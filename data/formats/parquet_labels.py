@@ -1,0 +1,98 @@
+"""Soft labels in a parquet file: one column of lists, or a numeric column for each class, in column order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from data.errors import UnreadableInput
+from data.formats.array_files import MOST_INFLATED, as_array, as_tensor
+
+LIST_COLUMN = "soft_labels"
+
+
+def read(path: Path) -> torch.Tensor:
+    """The matrix (N, C) in its stored floating dtype, in memory. Raises UnreadableInput on anything but whole rows of it."""
+    try:
+        _check_size(path)
+        table = pq.read_table(path, columns=_columns(pq.read_schema(path), path.name))
+        return as_tensor(_matrix(table, path.name), path.name)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise UnreadableInput(f"{path.name} cannot be read as a parquet file ({error}); save it again.") from error
+
+
+def write(values: torch.Tensor, path: Path, like: Path | None, rows: np.ndarray | None) -> None:
+    """``values`` (M, C) in the columns that ``like`` keeps them in, beside ``like``'s other columns at ``rows`` (M,)."""
+    array = as_array(values)
+    if like is None or rows is None:
+        pq.write_table(pa.table({LIST_COLUMN: _as_lists(array, pa.list_(pa.from_numpy_dtype(array.dtype)))}), path)
+        return
+    table = pq.read_table(like).take(pa.array(rows))
+    columns = _columns(table.schema, like.name)
+    for i, name in enumerate(columns):
+        place = table.schema.get_field_index(name)
+        field = table.schema.field(place)
+        column = _as_lists(array, field.type) if _is_list(field.type) else pa.array(array[:, i], field.type)
+        table = table.set_column(place, field, column)
+    pq.write_table(table, path)
+
+
+def _check_size(path: Path) -> None:
+    """Run-length and dictionary encoding can make much of few bytes, so values are counted before they are unpacked."""
+    metadata = pq.read_metadata(path)
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    values = sum(group.column(i).num_values for group in groups for i in range(group.num_columns))
+    if 8 * values > MOST_INFLATED or sum(group.total_byte_size for group in groups) > MOST_INFLATED:
+        raise UnreadableInput(f"{path.name} unpacks to more than {MOST_INFLATED:,} bytes; save it as .npy, which is mapped.")
+
+
+def _columns(schema: pa.Schema, where: str) -> list[str]:
+    lists = [field.name for field in schema if _is_list(field.type) and pa.types.is_floating(field.type.value_type)]
+    if lists:
+        return lists if len(lists) == 1 else [_preferred(lists, where)]
+    numbers = [field.name for field in schema if pa.types.is_floating(field.type)]
+    if not numbers:
+        raise UnreadableInput(f"{where} has neither a column of lists of real numbers nor numeric columns; add one.")
+    return numbers
+
+
+def _preferred(names: list[str], where: str) -> str:
+    if LIST_COLUMN in names:
+        return LIST_COLUMN
+    raise UnreadableInput(f"{where} has several columns of lists ({', '.join(names[:6])}); name one of them {LIST_COLUMN}.")
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+
+
+def _matrix(table: pa.Table, where: str) -> np.ndarray:
+    if any(column.null_count for column in table.columns):
+        raise UnreadableInput(f"{where}: a row has no soft label; fill or remove it.")
+    first = table.column(0)
+    if not _is_list(first.type):
+        return np.stack([column.to_numpy() for column in table.columns], axis=1)
+    lists = first.combine_chunks()
+    values = lists.flatten()
+    lengths = {len(values) // max(1, len(lists))} if pa.types.is_fixed_size_list(first.type) else _lengths(lists)
+    if len(lengths) != 1 or values.null_count:
+        raise UnreadableInput(f"{where}: rows have different lengths or gaps; one number a class is needed in each.")
+    return values.to_numpy(zero_copy_only=False).reshape(len(lists), lengths.pop())
+
+
+def _lengths(lists: pa.Array) -> set[int]:
+    return set(np.diff(lists.offsets.to_numpy()).tolist())
+
+
+def _as_lists(array: np.ndarray, kind: pa.DataType) -> pa.Array:
+    flat = pa.array(np.ascontiguousarray(array).reshape(-1), kind.value_type)
+    if pa.types.is_fixed_size_list(kind):
+        return pa.FixedSizeListArray.from_arrays(flat, type=kind)
+    offsets = np.arange(0, array.size + 1, array.shape[1])
+    large = pa.types.is_large_list(kind)
+    maker, width = (pa.LargeListArray, np.int64) if large else (pa.ListArray, np.int32)
+    return maker.from_arrays(pa.array(offsets.astype(width)), flat, type=kind)
