@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+import reprlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, TextIO, get_args
 
 from data.errors import UnreadableInput
 
@@ -20,6 +21,8 @@ Reason = Literal["wrong label", "ambiguous", "unrecognisable", "duplicate", "oth
 ACTIONS: tuple[Action, ...] = get_args(Action)
 REASONS: tuple[Reason, ...] = get_args(Reason)
 SUM_TOLERANCE = 1e-3
+LONGEST_LINE = 1 << 24
+LARGEST_INDEX = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -44,20 +47,12 @@ class Decision:
     undoes: int | None = None
 
     def __post_init__(self) -> None:
-        if self.action not in ACTIONS:
-            raise ValueError(f"action '{self.action}' is not one of {', '.join(ACTIONS)}")
-        if self.reason is not None and self.reason not in REASONS:
-            raise ValueError(f"reason '{self.reason}' is not one of {', '.join(REASONS)}")
-        if not _is_index(self.sample_id):
-            raise ValueError(f"sample_id must be an index from 0, not {self.sample_id!r}")
-        if (self.label is not None) != (self.action == "relabel"):
-            raise ValueError("a relabel, and only a relabel, names a label")
-        if self.label is not None and not _is_index(self.label):
-            raise ValueError(f"label must be a class index from 0, not {self.label!r}")
-        if (self.soft_label is not None) != (self.action == "soften"):
-            raise ValueError("a soften, and only a soften, gives a soft_label")
-        if self.soft_label is not None:
-            _check_distribution(self.soft_label)
+        _check_choice("action", self.action, ACTIONS)
+        if self.reason is not None:
+            _check_choice("reason", self.reason, REASONS)
+        _check_index("sample_id", self.sample_id)
+        _check_labels(self)
+        _check_record(self)
 
     def stamped(self, annotator: str) -> Decision:
         """The same decision by ``annotator``, now, where it does not say who and when."""
@@ -66,12 +61,17 @@ class Decision:
 
 @dataclass(frozen=True)
 class SampleState:
-    """Where the log leaves one sample. ``label`` and ``soft_label`` are None where the given ones stand."""
+    """Where the log leaves one sample. ``label`` and ``soft_label`` are None where the given ones stand.
+
+    ``last`` is the latest standing decision; ``cause`` the one that makes the sample differ from the given one: the prune
+    where it is pruned, else the relabel or soften, None where nothing changes.
+    """
 
     pruned: bool = False
     label: int | None = None
     soft_label: tuple[float, ...] | None = None
     last: Decision | None = None
+    cause: Decision | None = None
 
     @property
     def changes(self) -> bool:
@@ -98,23 +98,34 @@ def states(log: Iterable[Decision]) -> dict[int, SampleState]:
 
 def read_jsonl(path: Path) -> list[Decision]:
     """Decisions from a file of one JSON object a line. Raises UnreadableInput naming the line that is wrong."""
+    if path.exists() and not path.is_file():
+        raise UnreadableInput(f"{path} is not a regular file; give a file of decisions, one JSON object a line.")
     try:
-        with path.open(encoding="utf-8") as lines:
-            return [_parse(line, path, number) for number, line in enumerate(lines, 1) if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UnreadableInput(f"{path} cannot be read as a decisions file ({error}); give a JSON-lines file.") from error
+        with path.open(encoding="utf-8-sig") as text:
+            return [_parse(line, path, number) for number, line in enumerate(_lines(text), 1) if line.strip()]
+    except OSError as error:
+        reason = error.strerror or error
+        raise UnreadableInput(f"{path} cannot be read ({reason}); give a file of decisions, one a line.") from error
+    except UnicodeDecodeError as error:
+        raise UnreadableInput(f"{path} is not text in UTF-8; give a file of decisions, one JSON object a line.") from error
 
 
 def write_jsonl(decisions: Iterable[Decision], path: Path) -> None:
     """The log as JSON lines, leaving out what an entry does not say."""
-    with path.open("w", encoding="utf-8") as out:
+    with path.open("w", encoding="utf-8", newline="\n") as out:
         for line in map(as_json, decisions):
             out.write(line + "\n")
 
 
 def as_json(decision: Decision) -> str:
-    values = ((f.name, getattr(decision, f.name)) for f in fields(decision))
-    return json.dumps({name: value for name, value in values if value not in (None, "")}, ensure_ascii=False)
+    """One line of the log."""
+    return json.dumps(as_object(decision), ensure_ascii=False, allow_nan=False)
+
+
+def as_object(decision: Decision) -> dict[str, Any]:
+    """What an entry says, by field name, ready for JSON; fields that say nothing are left out."""
+    values = ((f.name, getattr(decision, f.name), f.default) for f in fields(decision))
+    return {name: value for name, value, default in values if value != default}
 
 
 def now() -> str:
@@ -123,14 +134,26 @@ def now() -> str:
 
 
 def _state(entries: list[Decision]) -> SampleState:
-    state = SampleState()
+    settled = placed = None
     for entry in entries:
         if entry.action in ("keep", "relabel", "soften"):
-            state = SampleState(label=entry.label, soft_label=entry.soft_label)
+            settled, placed = entry, None
         elif entry.action in ("prune", "restore"):
-            state = replace(state, pruned=entry.action == "prune")
-        state = replace(state, last=entry)
-    return state
+            placed = entry
+    pruned = placed is not None and placed.action == "prune"
+    label, soft_label = (settled.label, settled.soft_label) if settled is not None else (None, None)
+    labelled = settled if label is not None or soft_label is not None else None
+    return SampleState(pruned, label, soft_label, entries[-1], placed if pruned else labelled)
+
+
+def _lines(text: TextIO) -> Iterator[str]:
+    """Lines of bounded length, so that a file without line ends cannot fill the memory."""
+    while line := text.readline(LONGEST_LINE):
+        if len(line) == LONGEST_LINE:
+            raise UnreadableInput(
+                f"{text.name} has a line of over {LONGEST_LINE:,} characters; put one decision on each line."
+            )
+        yield line
 
 
 def _parse(line: str, path: Path, number: int) -> Decision:
@@ -138,21 +161,65 @@ def _parse(line: str, path: Path, number: int) -> Decision:
         raw = json.loads(line)
         if not isinstance(raw, dict):
             raise ValueError("the line is not a JSON object")
-        unknown = set(raw) - {f.name for f in fields(Decision)}
-        if unknown:
-            raise ValueError(f"unknown field {sorted(unknown)[0]!r}")
+        known = {f.name for f in fields(Decision)}
+        if unknown := sorted(set(raw) - known):
+            raise ValueError(f"unknown field {_brief(unknown[0])}")
+        if missing := [name for name in ("sample_id", "action") if name not in raw]:
+            raise ValueError(f"{missing[0]} is missing")
         if isinstance(raw.get("soft_label"), list):
             raw["soft_label"] = tuple(raw["soft_label"])
         return Decision(**raw)
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise UnreadableInput(f"{path}, line {number}: {error}; correct that line.") from error
 
 
-def _check_distribution(values: tuple[float, ...]) -> None:
-    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values)
-    if not numbers or any(v < 0 for v in values) or abs(sum(values) - 1) > SUM_TOLERANCE:
-        raise ValueError("soft_label must be finite numbers >= 0 that sum to 1")
+def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} {_brief(value)} is not one of {', '.join(choices)}")
 
 
-def _is_index(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+def _check_index(name: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST_INDEX:
+        raise ValueError(f"{name} must be a whole number from 0, not {_brief(value)}")
+
+
+def _check_labels(decision: Decision) -> None:
+    if (decision.label is not None) != (decision.action == "relabel"):
+        raise ValueError("a relabel, and only a relabel, names a label")
+    if decision.label is not None:
+        _check_index("label", decision.label)
+    if (decision.soft_label is not None) != (decision.action == "soften"):
+        raise ValueError("a soften, and only a soften, gives a soft_label")
+    if decision.soft_label is not None:
+        _check_distribution(decision.soft_label)
+
+
+def _check_record(decision: Decision) -> None:
+    """Who, when, how long and why: what is kept for the record must come back from a file as it went in."""
+    for name in ("annotator", "at", "finding"):
+        value = getattr(decision, name)
+        if not isinstance(value, str) and not (name == "finding" and value is None):
+            raise ValueError(f"{name} must be text, not {_brief(value)}")
+        if value and any("\ud800" <= character <= "\udfff" for character in value):
+            raise ValueError(f"{name} is not valid Unicode text")
+    for name in ("id", "undoes"):
+        if getattr(decision, name) is not None:
+            _check_index(name, getattr(decision, name))
+    seconds = decision.seconds
+    if seconds is not None and not (_is_number(seconds) and 0 <= seconds < math.inf):
+        raise ValueError(f"seconds must be a finite number from 0, not {_brief(seconds)}")
+
+
+def _check_distribution(values: object) -> None:
+    valid = isinstance(values, tuple) and all(_is_number(v) and 0 <= v <= 1 + SUM_TOLERANCE for v in values)
+    if not valid or abs(math.fsum(values) - 1) > SUM_TOLERANCE:
+        raise ValueError("soft_label must be a list of finite numbers >= 0 that sum to 1")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _brief(value: object) -> str:
+    """``value`` as it would be typed, cut where a hostile file made it long."""
+    return reprlib.repr(value)
