@@ -1,0 +1,66 @@
+"""One behaviour test over every registered analysis."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from analysis.context import Cancelled, Context
+from analysis.registry import analyses, run
+from tests.analysis.made_sets import made_set
+
+# UMAP compiles for 20 s in a fresh process; the map's own tests cover it.
+QUICK = {"map": {"method": "pca"}}
+NAMES = ("diversity", "head_tail", "label_errors", "map", "soft_labels")
+
+
+@pytest.fixture(scope="module")
+def ordinary():
+    return made_set(n_per_class=(12, 9, 6))
+
+
+def test_analyses__are_all_here():
+    assert set(NAMES) <= set(analyses())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_run__covers_every_sample_and_class(name, ordinary):
+    found = run(name, ordinary, **QUICK.get(name, {}))
+    assert found.per_sample["sample_id"].tolist() == list(range(len(ordinary)))
+    assert found.per_class["class_id"].tolist() == list(range(ordinary.num_classes))
+    assert found.per_class["n"].tolist() == ordinary.per_class.tolist()
+    assert found.summary, "a page without a figure says nothing"
+    assert all(figure.basis and figure.n >= 0 for figure in found.summary)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_run__same_twice(name, ordinary):
+    first, second = (run(name, ordinary, **QUICK.get(name, {})) for _ in range(2))
+    np.testing.assert_array_equal(first.per_sample["score"], second.per_sample["score"])
+    assert first.summary == second.summary
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("sizes", [(1, 1), (1, 5), (2, 0, 3), (1, 1, 1, 40)])
+def test_run__tiny_and_lopsided_sets_say_so_instead_of_failing(name, sizes):
+    tiny = made_set(n_per_class=sizes, num_classes=len(sizes))
+    found = run(name, tiny, **QUICK.get(name, {}))
+    assert len(found.per_sample) == len(tiny)
+    assert found.caveats, "a set this small deserves a warning"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_run__without_reference_counts_or_teachers(name, ordinary):
+    bare = replace(ordinary, reference=None, class_counts=None)
+    assert len(run(name, bare, **QUICK.get(name, {})).per_sample) == len(ordinary)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_run__stops_where_told(name, ordinary):
+    def stop(fraction: float, message: str) -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        run(name, ordinary, Context(report=stop), **QUICK.get(name, {}))

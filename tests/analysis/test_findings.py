@@ -1,0 +1,70 @@
+"""Findings: validated when made, the same after a round trip through a folder."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import findings_io
+from analysis.findings import Figure, Findings, Matrix, per_class_table, per_sample_table
+
+
+def some_findings() -> Findings:
+    return Findings(
+        per_sample_table(np.array([0.0, np.nan, 1.0]), np.array([True, False, False]), near=np.array([2, 0, 1])),
+        per_class_table(("cat", "dog"), np.array([2, 1]), spread=np.array([0.5, np.nan])),
+        summary=(
+            Figure("spread", np.float64(0.5), "two cats", 2, "px", 0.1, 0.9),
+            Figure("dogs' spread", None, "one image says nothing about spread", 1),
+        ),
+        caveats=("1 of 2 classes has fewer than 2 images.",),
+        matrices={"seen": Matrix("Seen", np.array([[np.nan, 1.0], [2.0, np.nan]]), "of", "as", ("a", "b"), ("c", "d"))},
+        headline="spread",
+    )
+
+
+def test_save__loads_the_same(tmp_path):
+    made = some_findings()
+    findings_io.save(made, tmp_path, {"analysis": "made up"})
+    back = findings_io.load(tmp_path)
+    pd.testing.assert_frame_equal(back.per_sample, made.per_sample)
+    pd.testing.assert_frame_equal(back.per_class, made.per_class, check_dtype=False)
+    assert back.summary == made.summary
+    assert (back.caveats, back.headline) == (made.caveats, made.headline)
+    np.testing.assert_array_equal(back.matrices["seen"].values, made.matrices["seen"].values)
+    assert back.matrices["seen"].row_names == ("a", "b")
+
+
+def test_save__summary_is_strict_json(tmp_path):
+    findings_io.save(some_findings(), tmp_path, {"analysis": "made up"})
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    written = json.loads((tmp_path / "summary.json").read_text(), parse_constant=refuse)
+    assert (written["analysis"], written["n"], written["flagged"]) == ("made up", 3, 1)
+    assert written["figures"][1]["value"] is None
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda t: t.assign(score=[0.0, 1.1, 0.5]), "lie in"),
+        (lambda t: t.assign(sample_id=[0, 0, 1]), "twice"),
+        (lambda t: t.assign(flag=[1, 0, 0]), "bool"),
+        (lambda t: t.drop(columns="score"), "lacks score"),
+    ],
+)
+def test_findings__refuse_tables_that_would_mislead(spoil, sentence):
+    made = some_findings()
+    with pytest.raises(ValueError, match=sentence):
+        Findings(spoil(made.per_sample), made.per_class)
+
+
+def test_findings__headline_must_exist():
+    made = some_findings()
+    with pytest.raises(ValueError, match="headline"):
+        Findings(made.per_sample, made.per_class, headline="width")
