@@ -1,0 +1,182 @@
+"""Thumbnails and sprite sheets: made once, kept, and sent inside the component's own data.
+
+A page of thumbnails is one sheet, cut into tiles by the browser, so that it costs no request and needs no route of its own.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from data.images import Images
+from data.pixels import Contrast
+
+MOST_PX = 128
+LOSSLESS_PX = 64
+KEPT_A_SET = 64
+JPEG_QUALITY = 88
+PAPER = (128, 128, 128)
+UNREADABLE_PX = 64
+_WORKERS = min(4, os.cpu_count() or 1)
+_IMAGES_A_TASK = 16
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Sprite:
+    """One sheet of ``n`` tiles, row by row: ``uri`` is a data URI, tiles are ``tile_w`` x ``tile_h`` pixels.
+
+    ``unreadable`` are the positions (not sample ids) of tiles that stand in for images that could not be decoded.
+    """
+
+    uri: str
+    tile_w: int
+    tile_h: int
+    columns: int
+    rows: int
+    n: int
+    unreadable: tuple[int, ...] = ()
+
+
+EMPTY = Sprite("", 1, 1, 0, 0, 0)
+
+
+class _Kept:
+    """The most recently used results of each set's images, dropped together with them."""
+
+    def __init__(self) -> None:
+        self._by_images: WeakKeyDictionary[Images, OrderedDict[Hashable, object]] = WeakKeyDictionary()
+        self._lock = threading.Lock()
+
+    def get(self, images: Images, key: Hashable, make: Callable[[], Value]) -> Value:
+        with self._lock:
+            results = self._by_images.setdefault(images, OrderedDict())
+            if key in results:
+                results.move_to_end(key)
+                return results[key]  # type: ignore[return-value]
+        value = make()
+        with self._lock:
+            results[key] = value
+            while len(results) > KEPT_A_SET:
+                results.popitem(last=False)
+        return value
+
+
+_kept = _Kept()
+
+
+def sprite_sheet(images: Images, ids: Sequence[int], contrast: Contrast = "as trained", most_px: int = MOST_PX) -> Sprite:
+    """One sheet of the images ``ids``, in that order.
+
+    Tiles keep their native resolution up to ``most_px`` on the longer side and are area-averaged beyond; images of other
+    shapes than the largest are centred on grey. Sheets of small tiles are PNG and lose nothing, others JPEG. An image that
+    cannot be decoded becomes a tile that says so. Raises IndexError on an id that the set does not have.
+    """
+    wanted = _checked(images, ids)
+    if not wanted:
+        return EMPTY
+    return _kept.get(images, ("sheet", wanted, contrast, most_px), lambda: _sheet(images, wanted, contrast, most_px))
+
+
+def large(images: Images, sample_id: int, contrast: Contrast = "as trained") -> str:
+    """One image at its native pixels, as a PNG data URI; a tile that says so where it cannot be decoded."""
+    (wanted,) = _checked(images, [sample_id])
+
+    def make() -> str:
+        pixels = _read(images, [wanted], contrast)[0]
+        return _uri(_unreadable(UNREADABLE_PX) if pixels is None else Image.fromarray(pixels), lossless=True)
+
+    return _kept.get(images, ("large", wanted, contrast), make)
+
+
+def _checked(images: Images, ids: Sequence[int]) -> tuple[int, ...]:
+    wanted = tuple(int(i) for i in ids)
+    for i in wanted:
+        if not 0 <= i < len(images):
+            raise IndexError(f"sample {i} of {len(images)}")
+    return wanted
+
+
+def _sheet(images: Images, ids: tuple[int, ...], contrast: Contrast, most_px: int) -> Sprite:
+    tiles = _tiles(images, ids, contrast, most_px)
+    readable = [tile for tile in tiles if tile is not None]
+    width = max((tile.width for tile in readable), default=min(UNREADABLE_PX, most_px))
+    height = max((tile.height for tile in readable), default=min(UNREADABLE_PX, most_px))
+    columns = math.ceil(math.sqrt(len(tiles)))
+    rows = math.ceil(len(tiles) / columns)
+    sheet = Image.new("RGB", (columns * width, rows * height), PAPER)
+    for place, tile in enumerate(tiles):
+        shown = _unreadable(width, height) if tile is None else tile
+        left, top = place % columns * width, place // columns * height
+        sheet.paste(shown, (left + (width - shown.width) // 2, top + (height - shown.height) // 2))
+    unreadable = tuple(place for place, tile in enumerate(tiles) if tile is None)
+    uri = _uri(sheet, lossless=max(width, height) <= LOSSLESS_PX)
+    return Sprite(uri, width, height, columns, rows, len(tiles), unreadable)
+
+
+def _tiles(images: Images, ids: tuple[int, ...], contrast: Contrast, most_px: int) -> list[Image.Image | None]:
+    """Decoding and scaling release the interpreter's lock, so large images gain from a few threads."""
+
+    def make(part: tuple[int, ...]) -> list[Image.Image | None]:
+        return [None if pixels is None else _fitted(pixels, most_px) for pixels in _read(images, part, contrast)]
+
+    parts = [ids[start : start + _IMAGES_A_TASK] for start in range(0, len(ids), _IMAGES_A_TASK)]
+    if images.shape is not None and max(images.shape[1:]) <= LOSSLESS_PX:
+        return make(ids)
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        return [tile for made in pool.map(make, parts) for tile in made]
+
+
+def _read(images: Images, ids: Sequence[int], contrast: Contrast) -> list[np.ndarray | None]:
+    """Viewable pixels, or None where an image cannot be decoded.
+
+    Decoders raise whatever they like on a broken file, hence the broad catch: one bad image must not hide a page of them.
+    """
+    try:
+        return list(images.viewable(ids, contrast))
+    except Exception:
+        if len(ids) == 1:
+            return [None]
+        return [pixels for i in ids for pixels in _read(images, [i], contrast)]
+
+
+def _fitted(pixels: np.ndarray, most_px: int) -> Image.Image:
+    image = Image.fromarray(pixels)
+    shrink = max(image.size) / most_px
+    if shrink <= 1:
+        return image
+    return image.resize(tuple(max(1, round(side / shrink)) for side in image.size), Image.Resampling.BOX)
+
+
+def _unreadable(width: int, height: int | None = None) -> Image.Image:
+    """A crossed-out tile; the word is left to captions, since it would not fit into 32 pixels."""
+    height = height or width
+    tile = Image.new("RGB", (width, height), (214, 214, 214))
+    pen, weight = ImageDraw.Draw(tile), max(1, min(width, height) // 24)
+    pen.line((0, 0, width, height), fill=(176, 58, 46), width=weight)
+    pen.line((0, height, width, 0), fill=(176, 58, 46), width=weight)
+    pen.rectangle((0, 0, width - 1, height - 1), outline=(176, 58, 46), width=weight)
+    return tile
+
+
+def _uri(image: Image.Image, lossless: bool) -> str:
+    out = io.BytesIO()
+    if lossless:
+        image.save(out, "PNG", compress_level=1)
+    else:
+        image.save(out, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    kind = "png" if lossless else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(out.getvalue()).decode('ascii')}"
