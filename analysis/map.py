@@ -17,6 +17,7 @@ from analysis.neighbours import nearest, unit_rows
 from analysis.registry import Between, Embedding, analysis
 from data.distilled_set import DistilledSet
 
+NEIGHBOURS_KEPT = 6
 LEAST_FOR_UMAP = 4
 TRUST_SAMPLES = 1_000
 TRUST_ROWS_A_CHUNK = 64
@@ -41,7 +42,7 @@ def map(
     min_dist: Annotated[float, Between(0.0, 0.99)] = 0.1,
     seed: Annotated[int, Between(0, 2**31 - 1)] = 0,
 ) -> Findings:
-    """A position for every sample, ``x`` and ``y``, and how its neighbourhood is labelled.
+    """A position for every sample, ``x`` and ``y``, its nearest ``neighbours``, and how its neighbourhood is labelled.
 
     The score is the share of a sample's ``n_neighbors`` nearest images, by cosine in the embedding and not in the picture,
     that carry its label, of as many as could; NaN for the only image of a class. A sample is flagged where none does.
@@ -62,7 +63,9 @@ def map(
     context.report(0.95, "checking how far the map can be trusted")
     score = _label_agreement(distilled_set.labels, ids)
     return Findings(
-        per_sample=per_sample_table(score, score == 0, x=places[:, 0], y=places[:, 1]),
+        per_sample=per_sample_table(
+            score, score == 0, x=places[:, 0], y=places[:, 1], neighbours=ids[:, :NEIGHBOURS_KEPT].tolist()
+        ),
         per_class=per_class_table(
             distilled_set.class_names,
             distilled_set.per_class,

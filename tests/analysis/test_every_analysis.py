@@ -11,8 +11,12 @@ from analysis.context import Cancelled, Context
 from analysis.registry import analyses, run
 from tests.analysis.made_sets import made_set
 
-# UMAP compiles for 20 s in a fresh process; the map's own tests cover it.
-QUICK = {"map": {"method": "pca"}}
+# UMAP compiles for 20 s in a fresh process, and a network looks at every image; their own tests cover both.
+QUICK = {
+    "diversity": {"embedding": "pixels"},
+    "label_errors": {"embedding": "pixels"},
+    "map": {"method": "pca", "embedding": "pixels"},
+}
 NAMES = ("diversity", "head_tail", "label_errors", "map", "soft_labels")
 
 
