@@ -12,6 +12,7 @@ from data.distilled_set import OpenOptions
 from data.errors import StillroomError
 from data.formats import FORMATS
 from data.pixels import PROFILES
+from data.plain_text import one_line
 
 Command = Callable[[list[str] | None], int]
 
@@ -37,7 +38,7 @@ def report_errors(command: Command) -> Command:
         try:
             return command(arguments)
         except StillroomError as error:
-            print(str(error).replace("\n", " "), file=sys.stderr)
+            print(one_line(str(error)), file=sys.stderr)
             return 2
         except KeyboardInterrupt:
             return 130

@@ -9,10 +9,13 @@ import numpy as np
 import torch
 
 from data.decisions import SampleState
-from data.distilled_set import DistilledSet
+from data.distilled_set import GIVEN, DistilledSet
 from data.errors import ImpossibleRequest
 from data.images import Images
-from data.soft_labels import DenseSoftLabels, SoftLabels, TopKSoftLabels, to_probabilities
+from data.soft_labels import DenseSoftLabels, SoftLabels, TopKSoftLabels, hard_labels
+
+LEAST_PROBABILITY = 1e-6
+"""What a soften's zeros become where logits are stored: their logarithm has to be finite in any dtype."""
 
 
 @dataclass(frozen=True)
@@ -35,81 +38,123 @@ class CuratedSet:
 
 
 def curate(original: DistilledSet, decided: Mapping[int, SampleState]) -> CuratedSet:
-    """Apply the standing decisions.
+    """Apply the standing decisions. Kept samples keep their order.
 
-    A relabel changes the hard label, and in every given soft-label source exchanges the values of the sample's most
-    probable class and the new one, so that kind, scale and entropy stay what the authors' training code expects. A
-    soften replaces the row: as it is for probabilities, as its logarithm at the old row's mean for logits. Scores have no
-    agreed scale and cannot be softened. Raises ImpossibleRequest naming the sample that cannot be applied.
+    A relabel changes the hard label, and in the given soft label exchanges the values of the most probable class and the
+    new one, so that kind, scale and entropy stay what the authors' training code expects. A soften replaces the given soft
+    label: as it is for probabilities; for logits as its logarithm, shifted to the old row's mean, so that their softmax is
+    the distribution asked for; the hard label becomes its most probable class. Teachers and other label sources are
+    opinions of their own: they are pruned along but never edited.
+
+    A set that stores hard labels only has nowhere to keep a distribution that its authors' code would read, so there a
+    soften is refused rather than written where nobody looks. Scores have no agreed scale and cannot be softened either.
+    Raises ImpossibleRequest naming the sample that cannot be applied.
     """
-    _check_ids(original, decided)
-    changed = {i: state for i, state in decided.items() if state.changes}
-    pruned = tuple(sorted(i for i, state in changed.items() if state.pruned))
-    relabelled = tuple(
-        sorted(i for i, s in changed.items() if s.label is not None and not s.pruned and s.label != original.labels[i])
-    )
-    softened = tuple(sorted(i for i, s in changed.items() if s.soft_label is not None and not s.pruned))
+    _check_fits(original, decided)
+    changed = {i: decided[i] for i in sorted(decided) if decided[i].changes}
+    pruned = tuple(i for i, state in changed.items() if state.pruned)
+    edited = {i: state for i, state in changed.items() if not state.pruned}
+    relabelled = tuple(i for i, s in edited.items() if s.label is not None and s.label != original.labels[i])
+    softened = tuple(i for i, s in edited.items() if s.soft_label is not None)
     kept = np.setdiff1d(np.arange(len(original)), np.asarray(pruned, dtype=np.int64))
     if not len(kept):
         raise ImpossibleRequest("the decisions prune every sample; restore at least one before exporting.")
     if not (pruned or relabelled or softened):
         return CuratedSet(original, original, kept)
-    states = {int(i): changed[int(i)] for i in (*relabelled, *softened)}
-    return CuratedSet(original, _apply(original, kept, states), kept, pruned, relabelled, softened)
+    edits = {i: edited[i] for i in (*relabelled, *softened)}
+    return CuratedSet(original, _apply(original, kept, edits), kept, pruned, relabelled, softened)
 
 
-def _apply(original: DistilledSet, kept: np.ndarray, states: Mapping[int, SampleState]) -> DistilledSet:
-    labels = original.labels.copy()
-    for i, state in states.items():
-        labels[i] = state.label if state.label is not None else int(np.argmax(state.soft_label))
-    sources = {name: _edit(source, kept, states) for name, source in original.label_sources.items()}
+def _apply(original: DistilledSet, kept: np.ndarray, edits: Mapping[int, SampleState]) -> DistilledSet:
+    sources = {
+        name: _kept_source(source, kept, edits if name == GIVEN else {}, original)
+        for name, source in original.label_sources.items()
+    }
+    labels = original.labels[kept]
+    rows = np.searchsorted(kept, sorted(edits))
+    if len(rows):
+        labels[rows] = _new_labels(edits, rows, sources.get(GIVEN), original)
     images = original.images
     if images is not None and len(kept) < len(original):
         images = Images(images.store.take(kept), images.pixel_space)
-    return replace(original, labels=labels[kept], label_sources=sources, images=images)
+    return replace(original, labels=labels, label_sources=sources, images=images)
 
 
-def _edit(source: SoftLabels, kept: np.ndarray, states: Mapping[int, SampleState]) -> SoftLabels:
-    taken = source.take(kept)
-    position = {int(i): row for row, i in enumerate(kept)}
-    edits = {position[i]: state for i, state in states.items()}
+def _new_labels(
+    edits: Mapping[int, SampleState], rows: np.ndarray, given: SoftLabels | None, original: DistilledSet
+) -> np.ndarray:
+    """The hard label of each edited sample, int64, in the order of ids; checked against its edited soft label."""
+    ids = sorted(edits)
+    asked = [edits[i].label for i in ids]
+    if given is None:
+        if None in asked:
+            raise ImpossibleRequest(
+                f"{original.name} stores hard labels only, so sample {ids[asked.index(None)]} cannot be softened; relabel "
+                "or prune it instead."
+            )
+        return np.asarray(asked)
+    stored = hard_labels(given.take(rows))
+    for i, label, found in zip(ids, asked, stored, strict=True):
+        if label is not None and label != found:
+            raise ImpossibleRequest(
+                f"sample {i} cannot be relabelled as class {label}: its soft label gives several classes the same value, so "
+                "exchanging them changes nothing; soften or prune it instead."
+            )
+    return stored
+
+
+def _kept_source(
+    source: SoftLabels, kept: np.ndarray, edits: Mapping[int, SampleState], original: DistilledSet
+) -> SoftLabels:
     if not edits:
-        return taken
-    if isinstance(taken, TopKSoftLabels):
-        return _edit_top_k(taken, edits)
-    values = taken.stored(np.arange(len(taken))).clone()
-    for row, state in edits.items():
-        values[row] = _edited_row(values[row], taken, state)
-    return DenseSoftLabels(values, taken.kind)
+        return source if len(kept) == len(source) else source.take(kept)
+    rows = {int(row): i for row, i in zip(np.searchsorted(kept, list(edits)), edits, strict=True)}
+    if isinstance(source, DenseSoftLabels):
+        values = source.stored(kept)
+        for row, i in rows.items():
+            values[row] = _edited_row(values[row], source, i, edits[i])
+        return DenseSoftLabels(values, source.kind)
+    if isinstance(source, TopKSoftLabels):
+        return _edited_top_k(source.take(kept), {row: (i, edits[i]) for row, i in rows.items()})
+    raise ImpossibleRequest(
+        f"the soft labels of {original.name} describe augmented views, not samples, so sample {min(edits)} cannot be "
+        "relabelled or softened; prune it instead."
+    )
 
 
-def _edited_row(row: torch.Tensor, source: SoftLabels, state: SampleState) -> torch.Tensor:
+def _edited_row(row: torch.Tensor, source: DenseSoftLabels, sample_id: int, state: SampleState) -> torch.Tensor:
     if state.soft_label is not None:
-        return _softened_row(row, source, state.soft_label)
+        return _softened_row(row, source, sample_id, state.soft_label)
     if len(row) == 1:  # a binary score: the other class is the same distance on the other side
-        wanted = state.label == int(to_probabilities(row[None], source.kind).argmax())
-        return row if wanted else -row
+        return row.abs() if state.label == 1 else -row.abs()
     swapped = row.clone()
     top = int(row.float().argmax())
     swapped[top], swapped[state.label] = row[state.label], row[top]
     return swapped
 
 
-def _softened_row(row: torch.Tensor, source: SoftLabels, wanted: tuple[float, ...]) -> torch.Tensor:
+def _softened_row(row: torch.Tensor, source: DenseSoftLabels, sample_id: int, wanted: tuple[float, ...]) -> torch.Tensor:
     target = torch.tensor(wanted, dtype=torch.float64)
     if source.kind == "probabilities":
         return target.to(row.dtype)
-    if source.kind == "scores":
-        raise ImpossibleRequest("soft labels stored as unconstrained scores have no agreed scale; relabel or prune instead.")
-    logits = target.clamp_min(1e-6).log()
+    if source.kind == "scores" or len(row) == 1:
+        raise ImpossibleRequest(
+            f"sample {sample_id} cannot be softened: its soft label is stored as unconstrained scores, which have no agreed "
+            "scale; relabel or prune it instead."
+        )
+    logits = target.clamp_min(LEAST_PROBABILITY).log()
     return (logits - logits.mean() + row.double().mean()).to(row.dtype)
 
 
-def _edit_top_k(source: TopKSoftLabels, edits: Mapping[int, SampleState]) -> TopKSoftLabels:
+def _edited_top_k(source: TopKSoftLabels, edits: Mapping[int, tuple[int, SampleState]]) -> TopKSoftLabels:
+    """Relabel by exchanging class indices: the new class takes the largest value, the old one what the new one had."""
     indices = source.indices.clone()
-    for row, state in edits.items():
+    for row, (sample_id, state) in edits.items():
         if state.soft_label is not None:
-            raise ImpossibleRequest("top-k soft labels cannot hold a full distribution; relabel or prune instead.")
+            raise ImpossibleRequest(
+                f"sample {sample_id} cannot be softened: top-k soft labels cannot hold a full distribution; relabel or "
+                "prune it instead."
+            )
         top = int(source.values[row].float().argmax())
         known = (indices[row] == state.label).nonzero()
         if len(known):
@@ -118,17 +163,20 @@ def _edit_top_k(source: TopKSoftLabels, edits: Mapping[int, SampleState]) -> Top
     return TopKSoftLabels(source.values, indices, source.num_classes, source.kind)
 
 
-def _check_ids(original: DistilledSet, decided: Mapping[int, SampleState]) -> None:
+def _check_fits(original: DistilledSet, decided: Mapping[int, SampleState]) -> None:
     for i, state in decided.items():
         if i >= len(original):
             raise ImpossibleRequest(
-                f"a decision names sample {i}, but {original.name} has only {len(original)}; check that the decisions belong to this set."
+                f"a decision names sample {i:,}, but {original.name} has only {len(original):,}; check that the decisions "
+                "belong to this set."
             )
         if state.label is not None and state.label >= original.num_classes:
             raise ImpossibleRequest(
-                f"the decision for sample {i} gives class {state.label}, but {original.name} has {original.num_classes} classes; correct it."
+                f"the decision for sample {i} gives class {state.label:,}, but {original.name} has classes 0 to "
+                f"{original.num_classes - 1}; correct it."
             )
         if state.soft_label is not None and len(state.soft_label) != original.num_classes:
             raise ImpossibleRequest(
-                f"the decision for sample {i} gives {len(state.soft_label)} soft-label values for {original.num_classes} classes; give one a class."
+                f"the decision for sample {i} gives {len(state.soft_label)} soft-label values for {original.num_classes} "
+                "classes; give one a class."
             )

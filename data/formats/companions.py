@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -254,10 +253,7 @@ def _image_files(manifest: Manifest | None) -> dict[str, ImageFiles]:
 
 def _copy(source: Path, out: Path) -> Path:
     target = _free(out / source.name)
-    try:
-        os.link(source.resolve(), target)
-    except OSError:  # another disk, or one without hard links
-        shutil.copyfile(source, target)
+    shutil.copyfile(source, target)
     return target
 
 

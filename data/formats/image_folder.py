@@ -7,7 +7,7 @@ number in a folder's name where folders are numbered.
 
 from __future__ import annotations
 
-import os
+import filecmp
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -69,9 +69,9 @@ def as_written(curated: CuratedSet) -> CuratedSet:
 
 
 def write(curated: CuratedSet, out: Path) -> list[Path]:
-    """Kept pictures byte for byte (hard links where the disk allows, so that nothing is stored twice), under their own
-    names; a relabelled one under its new class. Sets of other formats become PNG files named as SRe2L names them, which
-    clamps and rounds their pixels. A class that lost all its images keeps its folder, or later classes would move up.
+    """Kept pictures byte for byte, under their own names; a relabelled one under its new class. Sets of other formats
+    become PNG files named as SRe2L names them, which clamps and rounds their pixels. A class that lost all its images
+    keeps its folder, or later classes would move up.
     """
     names = _targets(curated)
     layout = _layout(curated)
@@ -228,11 +228,8 @@ def _write_new(curated: CuratedSet, names: Sequence[str], out: Path) -> list[Pat
 
 
 def _place(source: Path, target: Path) -> Path:
-    try:
-        os.link(os.path.realpath(source) if source.is_symlink() else source, target)
-    except FileExistsError:
-        if not target.samefile(source):
-            raise ImpossibleRequest(f"{target} is there already; export to an empty folder.") from None
-    except OSError:  # another disk, or one without hard links
-        shutil.copyfile(source, target)
+    """A copy, never a hard link: editing an exported picture in place must not change the authors' own."""
+    if target.exists() and not filecmp.cmp(source, target, shallow=False):  # metadata may list one picture twice
+        raise ImpossibleRequest(f"{target} is there already; export to an empty folder.")
+    shutil.copyfile(source, target)
     return target

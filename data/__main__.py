@@ -1,0 +1,76 @@
+"""``python -m data inspect PATH`` and ``python -m data export PATH --out DIR``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from data.cli import add_opening_options, opening_options, report_errors
+from data.curation import CuratedSet, curate
+from data.decisions import read_jsonl, states
+from data.export import export
+from data.formats import FORMATS, open_set
+from data.inspection import as_text, describe
+
+
+@report_errors
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 0, or 2 with one sentence on stderr."""
+    given = _parser().parse_args(arguments)
+    code = given.command(given)
+    sys.stdout.flush()  # a closed pipe shows itself here, where it can still be handled
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m data", description="Distilled sets as they lie on disk.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    inspecting = commands.add_parser("inspect", help="say what a set is")
+    inspecting.add_argument("path", type=Path)
+    inspecting.add_argument(
+        "--json", action="store_true", help="the same as JSON; the keys are those of data.inspection.describe"
+    )
+    add_opening_options(inspecting)
+    inspecting.set_defaults(command=_inspect)
+    exporting = commands.add_parser("export", help="write a set with decisions applied, and a manifest")
+    exporting.add_argument("path", type=Path)
+    exporting.add_argument(
+        "--decisions", type=Path, metavar="FILE.jsonl", help="one JSON object a line; without it nothing changes"
+    )
+    exporting.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
+    exporting.add_argument(
+        "--as", dest="as_format", choices=FORMATS, metavar="FORMAT", help=f"another layout: {', '.join(FORMATS)}"
+    )
+    add_opening_options(exporting)
+    exporting.set_defaults(command=_export)
+    return parser
+
+
+def _inspect(given: argparse.Namespace) -> int:
+    description = describe(open_set(given.path, opening_options(given)))
+    print(json.dumps(description, indent=2, ensure_ascii=False, allow_nan=False) if given.json else as_text(description))
+    return 0
+
+
+def _export(given: argparse.Namespace) -> int:
+    opened = open_set(given.path, opening_options(given))
+    log = [] if given.decisions is None else read_jsonl(given.decisions)
+    curated = curate(opened, states(log))
+    manifest = export(curated, log, given.out, given.as_format)
+    print(_summary(curated, manifest, json.loads(manifest.read_text(encoding="utf-8"))["notes"]))
+    return 0
+
+
+def _summary(curated: CuratedSet, manifest: Path, notes: Sequence[str]) -> str:
+    changes = ((len(curated.pruned), "pruned"), (len(curated.relabelled), "relabelled"), (len(curated.softened), "softened"))
+    changed = ", ".join(f"{count:,} {name}" for count, name in changes if count) or "nothing changed"
+    lines = [f"{len(curated.set):,} of {len(curated.original):,} samples written to {manifest.parent} ({changed})"]
+    return "\n".join([*lines, *(f"note: {note}" for note in notes), f"manifest: {manifest}"])
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # file names need not be valid UTF-8
+    sys.exit(main())
