@@ -147,8 +147,7 @@ def test_second_app__on_the_same_workspace_gets_one_sentence(tmp_path):
 def test_analysis__cancelled_leaves_the_page_usable(page, tmp_path):
     with app(tmp_path, made(tmp_path)) as server:
         page.goto(server.address)
-        running = page.get_by_test_id("stSidebar").get_by_role("button").filter(has_text="close")
-        running.last.click()
+        page.locator('[class*="st-key-cancel-map"] button').first.click()
         go_to(page, "Map")
         expect(page.get_by_text("The last run was cancelled")).to_be_visible()
         page.get_by_text("Parameters").click()

@@ -1,0 +1,101 @@
+"""``python -m app [PATH ...]``: open the workspace, serve the pages."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import socket
+import sys
+from pathlib import Path
+
+from analysis.device import describe, pick
+from app import services
+from data.cli import report_errors
+from data.errors import ImpossibleRequest
+
+DEFAULT_PORT = 8501
+LOOPBACK = "127.0.0.1"
+
+
+@report_errors
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 0 when stopped, 2 with one sentence on stderr where it cannot start."""
+    given = _parser().parse_args(arguments)
+    device = pick(given.device)
+    _check_port(given.host, given.port)
+    address = f"http://{given.host}:{given.port}"
+    running = services.start(given.workspace, address, str(device))
+    try:
+        for path in given.paths:
+            running.start_first(running.workspace.add_set(path))
+        print(f"Stillroom: {address}   (workspace {given.workspace}, {describe(device)}; stop with Ctrl-C)", flush=True)
+        _serve(given.host, given.port, given.headless)
+    finally:
+        running.close()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m app", description="Stillroom in the browser.")
+    parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="distilled sets to open")
+    parser.add_argument(
+        "--workspace", type=Path, default=Path("workspace"), metavar="DIR", help="where decisions and results are kept"
+    )
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT)
+    parser.add_argument(
+        "--host", default=LOOPBACK, metavar="ADDR", help="there is no login: keep to loopback unless the network is trusted"
+    )
+    parser.add_argument("--device", default="auto", help="cuda, mps or cpu; the best one by default")
+    parser.add_argument("--headless", action="store_true", help="do not open a browser window")
+    return parser
+
+
+def _check_port(host: str, port: int) -> None:
+    """Say in one sentence what uvicorn would say in many."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except (OSError, OverflowError) as error:
+        raise ImpossibleRequest(f"port {port} on {host} cannot be used ({error}); choose another with --port.") from error
+
+
+def _serve(host: str, port: int, headless: bool) -> None:
+    import streamlit as st
+    import torch
+
+    torch.set_num_threads(1)  # pages do small tensor work only; threads cost more than they bring, and the worker needs them
+    gc.collect()
+    gc.freeze()  # torch's and UMAP's objects never die: without this every rerun walks them all (measured: 233 ms)
+    st.App(Path(__file__).parent / "frame" / "main.py").run(
+        config={
+            "server.address": host,
+            "server.port": port,
+            "server.headless": headless,
+            "server.fileWatcherType": "none",
+            "server.maxUploadSize": 4096,
+            "browser.gatherUsageStats": False,
+            "runner.postScriptGC": False,
+            "client.toolbarMode": "minimal",
+            "client.showErrorDetails": "type",
+            "client.showErrorLinks": False,
+            **_THEME,
+        }
+    )
+
+
+# Paper and copper by day, slate and copper by night; the browser's preference chooses.
+_THEME = {
+    "theme.light.primaryColor": "#96502a",
+    "theme.light.backgroundColor": "#fdfbf7",
+    "theme.light.secondaryBackgroundColor": "#f4efe6",
+    "theme.light.textColor": "#2a2521",
+    "theme.dark.primaryColor": "#d99a6c",
+    "theme.dark.backgroundColor": "#17181a",
+    "theme.dark.secondaryBackgroundColor": "#212326",
+    "theme.dark.textColor": "#e9e5df",
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""The filter bar above a grid: what a person picks, as one query."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from analysis.registry import analyses
+from app.services import services
+from data.distilled_set import GIVEN, DistilledSet
+from data.sample_query import DECISION_FILTERS, SampleQuery, ScoreRange
+from data.soft_labels import hard_labels
+from data.workspace import SetRecord
+
+GIVEN_LABEL = "the given label"
+STORED_ORDER = "stored order"
+ANY = "any"
+LOWEST_FIRST, HIGHEST_FIRST = "lowest first", "highest first"
+
+
+def filter_bar(record: SetRecord, distilled_set: DistilledSet, key: str) -> SampleQuery:
+    """Widgets in one row and one popover; returns the query they describe, without paging."""
+    evidence = services().workspace.evidence(record.id)
+    by_class, by_finding, by_decision, order, way, more = st.columns([3, 2, 1.7, 2.6, 1.7, 1.2], vertical_alignment="bottom")
+    classes = by_class.multiselect(
+        "Class",
+        range(distilled_set.num_classes),
+        format_func=distilled_set.class_names.__getitem__,
+        key=f"{key} classes",
+        placeholder="all",
+    )
+    flagged = by_finding.selectbox("Flagged by", [ANY, *evidence], format_func=_title, key=f"{key} flagged")
+    decision = by_decision.selectbox("Decision", [ANY, *DECISION_FILTERS], key=f"{key} decision")
+    query = SampleQuery(
+        flagged_by=None if flagged == ANY else flagged,
+        decision=None if decision == ANY else decision,
+    )
+    query = _ordered(query, evidence, order, way, key)
+    with more.popover("More", icon=":material/filter_alt:", width="stretch"):
+        query = _by_score(query, list(evidence), key)
+        query = _by_source(query, distilled_set, tuple(classes), record, key)
+    return query
+
+
+def _ordered(
+    query: SampleQuery, evidence: dict[str, list[str]], order: DeltaGenerator, way: DeltaGenerator, key: str
+) -> SampleQuery:
+    columns = [(name, column) for name, names in evidence.items() for column in names]
+    chosen = order.selectbox("Sort by", [None, ("label",), *columns], format_func=_column_title, key=f"{key} sort")
+    direction = way.selectbox("Order", [LOWEST_FIRST, HIGHEST_FIRST], key=f"{key} order", disabled=chosen is None)
+    return replace(query, sort_by=chosen, descending=direction == HIGHEST_FIRST)
+
+
+def _by_score(query: SampleQuery, names: list[str], key: str) -> SampleQuery:
+    if not names:
+        st.caption("Scores appear here when an analysis has run.")
+        return query
+    name = st.selectbox("Score of", [ANY, *names], format_func=_title, key=f"{key} score of")
+    low, high = st.slider(
+        "between", 0.0, 1.0, (0.0, 1.0), 0.01, key=f"{key} score", help="1 = nothing wrong", disabled=name == ANY
+    )
+    return query if name == ANY else replace(query, score_of=ScoreRange(name, low, high))
+
+
+def _by_source(
+    query: SampleQuery, distilled_set: DistilledSet, classes: tuple[int, ...], record: SetRecord, key: str
+) -> SampleQuery:
+    sources = [name for name in distilled_set.label_sources]
+    source = st.selectbox("Class according to", [GIVEN_LABEL, *sources], format_func=_source_title, key=f"{key} source")
+    if source == GIVEN_LABEL:
+        return replace(query, classes=classes or None)
+    seen = top_classes(record.id, source, distilled_set)
+    kept = np.isin(seen, classes) if classes else np.ones(len(seen), bool)
+    if st.toggle("Only where it disagrees with the given label", key=f"{key} disagrees"):
+        kept &= seen != distilled_set.labels
+    return replace(query, among=np.flatnonzero(kept))
+
+
+@st.cache_data(max_entries=32, show_spinner="Reading soft labels …")
+def top_classes(set_id: str, source: str, _distilled_set: DistilledSet) -> np.ndarray:
+    """The class that a label source finds most probable, int64 (N,)."""
+    return hard_labels(_distilled_set.label_sources[source])
+
+
+def _title(name: str) -> str:
+    return analyses()[name].title if name in analyses() else name
+
+
+def _source_title(name: str) -> str:
+    return "the given soft label" if name == GIVEN else name
+
+
+def _column_title(choice: tuple[str, ...] | None) -> str:
+    if choice is None:
+        return STORED_ORDER
+    if len(choice) == 1:
+        return choice[0]
+    return f"{_title(choice[0])}: {choice[1].replace('_', ' ')}"

@@ -1,0 +1,53 @@
+"""The frame around every page: navigation, the set at hand, what is running."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from analysis.registry import analyses
+from app.jobs import jobs_panel
+from app.pages.analysis import analysis_page
+from app.pages.browse import browse_page
+from app.pages.decide import decide_page
+from app.pages.export import export_page
+from app.pages.sets import sets_page
+from app.selection import choose_set
+
+ICON = Path(__file__).with_name("icon.png")  # a named icon would be fetched from the network
+ICONS = {
+    "diversity": ":material/scatter_plot:",
+    "head_tail": ":material/balance:",
+    "label_errors": ":material/flag:",
+    "map": ":material/map:",
+    "soft_labels": ":material/water_drop:",
+}
+OTHER_ICON = ":material/analytics:"
+
+
+def main() -> None:
+    st.set_page_config(page_title="Stillroom", page_icon=str(ICON), layout="wide")
+    page = st.navigation(
+        {
+            "The set": [
+                st.Page(sets_page, title="Sets", url_path="sets", icon=":material/inventory_2:", default=True),
+                st.Page(browse_page, title="Browse", url_path="browse", icon=":material/grid_view:"),
+            ],
+            "Diagnose": [
+                st.Page(analysis_page(entry), title=entry.title, url_path=entry.name, icon=ICONS.get(entry.name, OTHER_ICON))
+                for entry in analyses().values()
+            ],
+            "Curate": [
+                st.Page(decide_page, title="Decide", url_path="decide", icon=":material/keyboard:"),
+                st.Page(export_page, title="Export", url_path="export", icon=":material/output:"),
+            ],
+        }
+    )
+    with st.sidebar:
+        choose_set()
+        jobs_panel()
+    page.run()
+
+
+main()

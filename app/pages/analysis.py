@@ -1,0 +1,205 @@
+"""One page an analysis, all made the same way from its registration: form, progress, findings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from analysis.findings import Figure, Findings
+from analysis.registry import Analysis
+from app.components.gallery import gallery
+from app.figures import heat_map, per_class_chart, scatter_map
+from app.jobs import run_progress
+from app.pages.browse import lassoed_ids
+from app.parameter_form import parameter_form
+from app.sample_panel import sample_panel
+from app.selection import current_set
+from app.selection_actions import selection_actions
+from app.services import services
+from app.tiles import captions, sheet
+from data.distilled_set import DistilledSet
+from data.errors import StillroomError
+from data.sample_query import SampleQuery
+from data.workspace import RunRecord, SetRecord
+
+WORST = 60
+FIGURES_A_ROW = 4
+
+
+def analysis_page(entry: Analysis) -> Callable[[], None]:
+    """The page of one analysis, as Streamlit wants it: a function without arguments, with a name of its own."""
+
+    def page() -> None:
+        _page(entry)
+
+    page.__name__ = f"{entry.name}_page"
+    return page
+
+
+def _page(entry: Analysis) -> None:
+    record, distilled_set = current_set()
+    st.title(entry.title)
+    st.markdown(entry.meaning)
+    st.caption(f"After {entry.paper}")
+    missing = entry.missing(distilled_set)
+    if missing:
+        st.info(f"This needs {' and '.join(missing)}, which **{record.name}** does not have.", icon=":material/info:")
+        return
+    _form(entry, record, distilled_set)
+    _state(entry, record)
+    found = services().findings(record.id, entry.name)
+    if found is None:
+        return
+    run, findings = found
+    _headline(run, findings)
+    chosen = _charts(record, findings, distilled_set)
+    _worst(entry, record, distilled_set, chosen)
+    _tables(findings)
+
+
+def _form(entry: Analysis, record: SetRecord, distilled_set: DistilledSet) -> None:
+    with st.expander("Parameters", icon=":material/tune:"), st.form(f"form {entry.name} {record.id}", border=False):
+        parameters = parameter_form(entry, distilled_set)
+        if st.form_submit_button("Run", type="primary", icon=":material/play_arrow:"):
+            try:
+                services().start(record.id, entry.name, parameters)
+            except StillroomError as error:
+                st.error(str(error), icon=":material/error:")
+                return
+            st.rerun()
+
+
+def _state(entry: Analysis, record: SetRecord) -> None:
+    """What the latest run is doing, or how it ended where that was not well."""
+    runs = services().workspace.runs(record.id, entry.name)
+    if not runs:
+        st.info("Not run yet on this set. Open **Parameters** and press Run.", icon=":material/play_circle:")
+        return
+    if runs[0].status == "running":
+        run_progress(runs[0].id)
+    elif runs[0].status == "failed":
+        st.error(f"The last run failed: {runs[0].message}", icon=":material/error:")
+    elif runs[0].status == "interrupted":
+        st.warning(
+            "The last run was cut off when the app stopped. Run it again; what it had embedded is kept.",
+            icon=":material/warning:",
+        )
+    elif runs[0].status == "cancelled":
+        st.warning(
+            "The last run was cancelled. What is below is from the one before, where there was one.",
+            icon=":material/cancel:",
+        )
+
+
+def _headline(run: RunRecord, findings: Findings) -> None:
+    for start in range(0, len(findings.summary), FIGURES_A_ROW):
+        row = findings.summary[start : start + FIGURES_A_ROW]
+        for column, figure in zip(st.columns(FIGURES_A_ROW), row, strict=False):
+            with column:
+                _figure(figure)
+    for caveat in findings.caveats:
+        st.warning(caveat, icon=":material/info:")
+    parameters = ", ".join(f"{name} = {value}" for name, value in run.parameters.items())
+    took = "" if run.seconds is None else f" in {run.seconds:.1f} s on {run.device}"
+    st.caption(f"Computed{took}{' with ' + parameters if parameters else ''}.")
+
+
+def _figure(figure: Figure) -> None:
+    if figure.value is None:
+        st.metric(figure.label, "–", help="This cannot be said honestly; the line below says why.")
+    else:
+        st.metric(figure.label, f"{figure.value:.4g}{figure.unit and ' ' + figure.unit}")
+    interval = "" if figure.low is None else f"{figure.level:.0%} interval {figure.low:.3g} to {figure.high:.3g}; "
+    st.caption(f"{interval}{figure.basis}, n = {figure.n:,}")
+
+
+def _charts(record: SetRecord, findings: Findings, distilled_set: DistilledSet) -> SampleQuery:
+    """The charts; returns what was selected on them."""
+    query = SampleQuery()
+    if {"x", "y"} <= set(findings.per_sample.columns):
+        query = _map(record, findings, distilled_set)
+    measures = [c for c in findings.per_class.columns if c not in ("class_id", "class_name")]
+    if len(findings.per_class) and measures:
+        first = measures.index(findings.headline) if findings.headline else 0
+        column = st.selectbox("Per class", measures, index=first, format_func=lambda name: name.replace("_", " "))
+        event = st.plotly_chart(
+            per_class_chart(findings.per_class, column),
+            on_select="rerun",
+            selection_mode=("points", "box"),
+            key=f"classes {column} {record.id}",
+        )
+        classes = tuple(lassoed_ids(event.selection.points))
+        query = SampleQuery(classes=classes or None, among=query.among)
+    for name, matrix in findings.matrices.items():
+        st.plotly_chart(heat_map(matrix), key=f"matrix {name}")
+    return query
+
+
+def _map(record: SetRecord, findings: Findings, distilled_set: DistilledSet) -> SampleQuery:
+    table = findings.per_sample
+    ids = table["sample_id"].to_numpy()
+    figure = scatter_map(
+        table["x"].to_numpy(),
+        table["y"].to_numpy(),
+        distilled_set.labels[ids],
+        distilled_set.class_names,
+        ids,
+        table["flag"].to_numpy(),
+    )
+    event = st.plotly_chart(
+        figure, on_select="rerun", selection_mode=("lasso", "box", "points"), key=f"map page {record.id}"
+    )
+    return SampleQuery(among=lassoed_ids(event.selection.points) or None)
+
+
+def _worst(entry: Analysis, record: SetRecord, distilled_set: DistilledSet, chosen: SampleQuery) -> None:
+    st.subheader("The worst, worst first")
+    if distilled_set.images is None:
+        st.caption("This set holds labels only; the table below lists every sample.")
+        return
+    _worst_gallery(entry, record, distilled_set, chosen)
+
+
+@st.fragment
+def _worst_gallery(entry: Analysis, record: SetRecord, distilled_set: DistilledSet, chosen: SampleQuery) -> None:
+    key = f"worst {entry.name} {record.id}"
+    only_flagged = st.toggle("Only flagged", value=False, key=f"{key} flagged")
+    query = SampleQuery(
+        classes=chosen.classes,
+        among=chosen.among,
+        flagged_by=entry.name if only_flagged else None,
+        sort_by=(entry.name, "score"),
+        limit=WORST,
+    )
+    workspace = services().workspace
+    page = workspace.select(record.id, query)
+    where = " in the selected classes" if chosen.classes else " in the selection" if chosen.among is not None else ""
+    st.caption(f"{min(WORST, page.total):,} of {page.total:,} samples{where}; score 1 = nothing wrong.")
+    if page.total == 0:
+        st.info("Nothing here is flagged." if only_flagged else "No sample fits.")
+        return
+    actions = st.container()
+    grid, panel = st.columns([3.6, 1.2], gap="medium")
+    with grid:
+        flags, scores = (
+            workspace.flags(record.id, page.ids, entry.name),
+            workspace.values(record.id, entry.name, "score", page.ids),
+        )
+        tiles = captions(distilled_set, page.ids, workspace.states(record.id), flags, scores)
+        picked = gallery(sheet(distilled_set, page.ids, "as trained"), tiles, key=f"{key} gallery")
+    with actions:
+        selection_actions(record.id, distilled_set, picked.selected, entry.name, key)
+    with panel:
+        if picked.focused is None:
+            st.caption("Click an image to see it large, with its labels from every source.")
+        else:
+            sample_panel(record.id, distilled_set, picked.focused, "as trained", key)
+
+
+def _tables(findings: Findings) -> None:
+    with st.expander("Tables", icon=":material/table:"):
+        st.caption("Per class")
+        st.dataframe(findings.per_class, hide_index=True, width="stretch")
+        st.caption("Per sample")
+        st.dataframe(findings.per_sample, hide_index=True, width="stretch")

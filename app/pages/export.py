@@ -1,0 +1,121 @@
+"""Export: what will change, by class, before it is written; then the files and their manifest."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from app.figures import before_after_chart
+from app.selection import current_set
+from app.services import services
+from app.uploads import safe_name
+from data.curation import CuratedSet, curate
+from data.errors import StillroomError
+from data.export import export
+from data.export_plan import ExportPlan, plan
+from data.formats import FORMATS
+from data.workspace import SetRecord
+
+MOST_DOWNLOAD = 256 << 20
+SAME_LAYOUT = "the same as it came"
+
+
+def export_page() -> None:
+    record, distilled_set = current_set()
+    st.title("Export")
+    try:
+        curated = curate(distilled_set, services().workspace.states(record.id))
+    except StillroomError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    _show_plan(curated, plan(curated))
+    _write_form(record, curated)
+    _written(record)
+
+
+def _show_plan(curated: CuratedSet, planned: ExportPlan) -> None:
+    figures = [
+        ("Samples written", f"{len(curated.kept):,} of {len(curated.original):,}"),
+        ("Pruned", f"{len(curated.pruned):,}"),
+        ("Relabelled", f"{len(curated.relabelled):,}"),
+        ("Softened", f"{len(curated.softened):,}"),
+    ]
+    for column, (label, value) in zip(st.columns(len(figures)), figures, strict=True):
+        column.metric(label, value)
+    if curated.unchanged:
+        st.info(
+            "Nothing is decided that would change the set: what is written equals what was read, bit for bit. "
+            "Relabel or prune on the **Decide** or **Browse** page first.",
+            icon=":material/info:",
+        )
+        return
+    table = planned.table()
+    st.plotly_chart(before_after_chart(table), key="before and after")
+    with st.expander("By class", expanded=len(table) <= 20):
+        st.dataframe(table, hide_index=True, width="stretch")
+
+
+def _write_form(record: SetRecord, curated: CuratedSet) -> None:
+    with st.form(f"export {record.id}"):
+        place, layout = st.columns([3, 1])
+        folder = place.text_input("Folder to write, new or empty", value=_proposed(record))
+        chosen = layout.selectbox("Layout", [SAME_LAYOUT, *FORMATS])
+        if not st.form_submit_button(f"Write {len(curated.kept):,} samples", type="primary", icon=":material/output:"):
+            return
+    try:
+        with st.spinner("Writing …"):
+            manifest = export(
+                curated,
+                services().workspace.decisions(record.id),
+                Path(folder).expanduser(),
+                None if chosen == SAME_LAYOUT else chosen,
+            )
+    except StillroomError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    st.session_state[_key(record)] = str(manifest)
+
+
+def _written(record: SetRecord) -> None:
+    manifest = Path(st.session_state.get(_key(record), ""))
+    if not manifest.is_file():
+        return
+    written = json.loads(manifest.read_text())
+    st.success(f"Written to `{manifest.parent}`.", icon=":material/check_circle:")
+    st.dataframe(pd.DataFrame(written["written_files"]), hide_index=True, width="stretch")
+    with st.expander("manifest.json"):
+        st.json(written, expanded=1)
+    total = sum(file["bytes"] for file in written["written_files"])
+    if total <= MOST_DOWNLOAD:
+        st.download_button(
+            "Download as zip", lambda: _zipped(manifest.parent), f"{manifest.parent.name}.zip", icon=":material/download:"
+        )
+    else:
+        st.caption(f"{total / 1e9:.1f} GB: fetch it from the folder.")
+
+
+def _proposed(record: SetRecord) -> str:
+    """A folder that does not exist yet; the same one until something is written, or the field would forget what is typed."""
+    key = f"proposed {record.id}"
+    if key not in st.session_state or Path(st.session_state[key]).exists():
+        stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+        st.session_state[key] = str(services().workspace.folder.resolve() / "exports" / f"{safe_name(record.name)}-{stamp}")
+    return st.session_state[key]
+
+
+def _zipped(folder: Path) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            archive.write(file, file.relative_to(folder))
+    return out.getvalue()
+
+
+def _key(record: SetRecord) -> str:
+    return f"exported {record.id}"

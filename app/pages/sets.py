@@ -1,0 +1,248 @@
+"""Sets: open one, see what it is, say what its files do not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from app.components.gallery import gallery
+from app.selection import current_set, switch_to
+from app.services import services
+from app.tiles import captions, sheet
+from app.uploads import keep_upload
+from data.demo import DEMO
+from data.distilled_set import DistilledSet, OpenOptions
+from data.errors import StillroomError
+from data.formats import FORMATS
+from data.pixels import PROFILES
+from data.workspace import SetRecord
+
+DETECTED = "as detected"
+RECOGNISED = "as recognised"
+FILE_TYPES = [
+    "pt",
+    "pth",
+    "tar",
+    "npz",
+    "npy",
+    "png",
+    "jpg",
+    "jpeg",
+    "txt",
+    "csv",
+    "json",
+    "jsonl",
+    "parquet",
+    "safetensors",
+]
+STRIP_IMAGES = 12
+
+
+def sets_page() -> None:
+    st.title("Sets")
+    records = services().workspace.sets()
+    if not records:
+        _welcome()
+    with st.expander("Open a set", icon=":material/folder_open:", expanded=not records):
+        from_path, from_upload = st.tabs(["From a path on this machine", "Upload"])
+        with from_path:
+            _open_path()
+        with from_upload:
+            _open_upload()
+    if records:
+        record, distilled_set = current_set()
+        _summary(record, distilled_set)
+        _settings(record, distilled_set)
+        _list_of_sets(records)
+
+
+def _welcome() -> None:
+    st.markdown(
+        "Stillroom opens a **distilled set** exactly as its authors saved it, shows what is wrong with its labels, its "
+        "diversity and its head/tail balance, lets you relabel and prune, and writes back files that the authors' own "
+        "training code reads unchanged.\n\nOpen one below, or start with the demo set."
+    )
+    if st.button("Open the demo set", icon=":material/science:", type="primary"):
+        _open(DEMO, OpenOptions())
+
+
+def _open_path() -> None:
+    with st.form("open path", border=False):
+        path = st.text_input("File or folder", placeholder="/data/distilled/res_DC_CIFAR10_ConvNet_10ipc.pt")
+        options = _options_form()
+        if st.form_submit_button("Open", type="primary") and path.strip():
+            _open(Path(path.strip()).expanduser(), options)
+    st.caption("Opens " + "; ".join(module.TITLE for module in FORMATS.values()) + ".")
+
+
+def _options_form() -> OpenOptions:
+    """What the files may not say. Everything is optional."""
+    with st.expander("Only if Stillroom gets it wrong"):
+        left, middle, right = st.columns(3)
+        profile = left.selectbox("Pixel space", [DETECTED, *PROFILES])
+        chosen_format = middle.selectbox("Format", [RECOGNISED, *FORMATS])
+        labels = right.text_input("Label file kept elsewhere")
+        repeat = left.number_input("Repeat or step", min_value=0, value=None, placeholder="first")
+        ipc = middle.number_input("Images per class", min_value=1, value=None, placeholder="implied")
+    return OpenOptions(
+        repeat=repeat,
+        ipc=ipc,
+        labels=labels.strip() or None,
+        profile=None if profile == DETECTED else profile,
+        format=None if chosen_format == RECOGNISED else chosen_format,
+    )
+
+
+def _open_upload() -> None:
+    with st.form("upload", border=False, clear_on_submit=True):
+        files = st.file_uploader(
+            "Files of one set, together (images_best.pt with labels_best.pt, …)", FILE_TYPES, accept_multiple_files=True
+        )
+        if st.form_submit_button("Open the upload", type="primary") and files:
+            try:
+                place = keep_upload(files, services().workspace.folder / "uploads")
+            except StillroomError as error:
+                st.error(str(error))
+                return
+            _open(place, OpenOptions())
+
+
+def _open(path: Path, options: OpenOptions) -> None:
+    """Open, queue the first analyses, show the set; or say in one sentence why not."""
+    try:
+        with st.spinner(f"Opening {path.name} …"):
+            set_id = services().workspace.add_set(path, options)
+            services().start_first(set_id)
+    except StillroomError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    switch_to(set_id)
+    st.rerun()
+
+
+def _summary(record: SetRecord, distilled_set: DistilledSet) -> None:
+    st.header(record.name)
+    st.caption(f"`{record.path}`  ·  format **{record.format}**  ·  method **{record.method}**")
+    for warning in distilled_set.provenance.warnings:
+        st.warning(warning, icon=":material/warning:")
+    per_class = distilled_set.per_class
+    facts = [
+        ("Samples", f"{len(distilled_set):,}"),
+        ("Classes", f"{distilled_set.num_classes:,}"),
+        ("Images per class", _span(per_class.min(), per_class.max())),
+        ("Stored image", _shape(distilled_set)),
+        ("Pixel space", distilled_set.pixel_space.name if distilled_set.pixel_space else "no images"),
+    ]
+    for column, (label, value) in zip(st.columns(len(facts)), facts, strict=True):
+        column.metric(label, value)
+    if distilled_set.images is not None:
+        _first_of_each_class(record, distilled_set)
+        st.caption(_pixel_sentence(distilled_set))
+    _label_sources(distilled_set)
+
+
+def _first_of_each_class(record: SetRecord, distilled_set: DistilledSet) -> None:
+    """The first sample of up to STRIP_IMAGES classes."""
+    present, first = np.unique(distilled_set.labels, return_index=True)
+    ids = [int(i) for i in first[:STRIP_IMAGES]]
+    gallery(sheet(distilled_set, ids, "as trained"), captions(distilled_set, ids, {}), key=f"strip {record.id}", size=80)
+    if len(present) > STRIP_IMAGES:
+        st.caption(f"The first image of the first {STRIP_IMAGES} of {len(present):,} classes; **Browse** shows them all.")
+
+
+def _pixel_sentence(distilled_set: DistilledSet) -> str:
+    space = distilled_set.pixel_space
+    fraction, images = distilled_set.images.out_of_range
+    out = (
+        "" if fraction is None else f" {fraction:.1%} of values lie outside what a screen can show (from {images:,} images)."
+    )
+    return f"Pixel space **{space.name}**: {space.evidence}.{out}"
+
+
+def _label_sources(distilled_set: DistilledSet) -> None:
+    rows = [{"label source": "given", "kind": "hard label", "dtype": "int64", "shape": f"({len(distilled_set)},)"}]
+    rows += [
+        {
+            "label source": name,
+            "kind": source.kind,
+            "dtype": str(source.dtype).removeprefix("torch."),
+            "shape": f"({len(source)}, {source.num_classes})",
+        }
+        for name, source in distilled_set.label_sources.items()
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+
+
+def _settings(record: SetRecord, distilled_set: DistilledSet) -> None:
+    with st.expander("Settings of this set", icon=":material/tune:"):
+        st.caption("Decisions stay when a setting changes; analyses are run again where it matters.")
+        options = record.options
+        names = [DETECTED, *PROFILES]
+        if distilled_set.images is not None:
+            profile = st.selectbox(
+                "Pixel space",
+                names,
+                index=names.index(options.profile or DETECTED),
+                format_func=lambda name: name if name == DETECTED else f"{name}: {PROFILES[name].evidence}",
+                key=f"profile {record.id}",
+            )
+            options = replace(options, profile=None if profile == DETECTED else profile)
+        repeat = st.number_input(
+            "Repeat or step", min_value=0, value=options.repeat, placeholder="first", key=f"repeat {record.id}"
+        )
+        options = replace(options, repeat=repeat)
+        if options != record.options:
+            _apply(record, options)
+        if st.button(
+            "Forget this set", help="Takes it off this list. Its files and its decisions stay.", key=f"forget {record.id}"
+        ):
+            services().workspace.remove_set(record.id)
+            st.rerun()
+
+
+def _apply(record: SetRecord, options: OpenOptions) -> None:
+    try:
+        services().workspace.set_options(record.id, options)
+        services().start_first(record.id)
+    except StillroomError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    st.rerun()
+
+
+def _list_of_sets(records: list[SetRecord]) -> None:
+    if len(records) < 2:
+        return
+    st.subheader("All open sets")
+    table = [
+        {
+            "name": r.name,
+            "method": r.method,
+            "format": r.format,
+            "samples": r.n,
+            "classes": r.num_classes,
+            "path": str(r.path),
+        }
+        for r in records
+    ]
+    chosen = st.dataframe(
+        pd.DataFrame(table), hide_index=True, width="stretch", on_select="rerun", selection_mode="single-row"
+    )
+    if chosen.selection.rows:
+        switch_to(records[chosen.selection.rows[0]].id)
+        st.rerun()
+
+
+def _span(low: int, high: int) -> str:
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def _shape(distilled_set: DistilledSet) -> str:
+    if distilled_set.images is None:
+        return "none"
+    shape = distilled_set.images.shape
+    return "sizes differ" if shape is None else "×".join(map(str, shape))

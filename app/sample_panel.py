@@ -1,0 +1,104 @@
+"""One sample, large: its labels from every source, what the analyses found, what is near it, what was decided."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from analysis.registry import analyses
+from app.components.soft_label_bars import BarSource, soft_label_bars
+from app.images import large
+from app.services import services
+from app.tiles import sheet
+from data.distilled_set import GIVEN, DistilledSet
+from data.pixels import Contrast
+
+NEIGHBOURS = "neighbours"
+
+
+def sample_panel(set_id: str, distilled_set: DistilledSet, sample_id: int, contrast: Contrast, key: str) -> None:
+    """Everything known about one sample."""
+    label = distilled_set.class_names[distilled_set.labels[sample_id]]
+    st.markdown(f"#### Sample {sample_id}\n given label **{label}**")
+    if distilled_set.images is not None:
+        st.image(large(distilled_set.images, sample_id, contrast), width="stretch")
+    show_bars(distilled_set, sample_id, key)
+    evidence = services().workspace.evidence_of(set_id, sample_id)
+    _nearest(distilled_set, evidence, contrast)
+    _evidence(evidence)
+    _history(set_id, sample_id, distilled_set)
+
+
+def show_bars(distilled_set: DistilledSet, sample_id: int, key: str, suggested: int | None = None) -> None:
+    """The sample's distribution from every label source."""
+    if not distilled_set.label_sources:
+        st.caption("This set has hard labels only.")
+        return
+    soft_label_bars(
+        class_names=distilled_set.class_names,
+        sources=label_bars(distilled_set, sample_id),
+        given=int(distilled_set.labels[sample_id]),
+        suggested=suggested,
+        key=f"{key} bars",
+    )
+
+
+def label_bars(distilled_set: DistilledSet, sample_id: int) -> list[BarSource]:
+    """One source a row: its name, kind and distribution (C,)."""
+    return [
+        BarSource(
+            name="given soft label" if name == GIVEN else name,
+            kind=source.kind,
+            probabilities=source.probabilities([sample_id])[0].numpy(),
+        )
+        for name, source in distilled_set.label_sources.items()
+    ]
+
+
+def _nearest(distilled_set: DistilledSet, evidence: dict[str, dict[str, Any]], contrast: Contrast) -> None:
+    near = next((columns[NEIGHBOURS] for columns in evidence.values() if columns.get(NEIGHBOURS) is not None), None)
+    if near is None or distilled_set.images is None:
+        return
+    ids = [int(i) for i in near if i >= 0]
+    st.caption("Nearest images: " + ", ".join(f"{distilled_set.class_names[distilled_set.labels[i]]} ({i})" for i in ids))
+    if ids:
+        st.image(sheet(distilled_set, ids, contrast).uri, width="stretch")
+
+
+def _evidence(evidence: dict[str, dict[str, Any]]) -> None:
+    rows = [
+        {
+            "analysis": analyses()[name].title if name in analyses() else name,
+            "what": column.replace("_", " "),
+            "value": _text(value),
+        }
+        for name, columns in evidence.items()
+        for column, value in columns.items()
+        if column not in ("sample_id", NEIGHBOURS)
+    ]
+    if rows:
+        with st.expander("What the analyses found", expanded=False):
+            st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+
+
+def _history(set_id: str, sample_id: int, distilled_set: DistilledSet) -> None:
+    log = services().workspace.decisions(set_id, sample_id)
+    if not log:
+        return
+    with st.expander(f"History ({len(log)})", expanded=True):
+        for decision in reversed(log):
+            to = f" to {distilled_set.class_names[decision.label]}" if decision.label is not None else ""
+            why = f", {decision.reason}" if decision.reason else ""
+            st.caption(f"{decision.at[:19].replace('T', ' ')} · {decision.annotator}: **{decision.action}**{to}{why}")
+
+
+def _text(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, float | np.floating):
+        return f"{value:.4g}"
+    return str(value)

@@ -1,0 +1,113 @@
+"""What every page shares: one workspace, one engine, made once when the app starts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from analysis import findings_io
+from analysis.engine import Engine, Job, JobStatus
+from analysis.engine.local import LocalEngine
+from analysis.findings import Findings
+from analysis.registry import Analysis, Embedding, analyses, find
+from data.distilled_set import DistilledSet
+from data.errors import StillroomError
+from data.workspace import RunRecord, Workspace
+
+ACTIVE = ("queued", "running")
+
+
+@dataclass(frozen=True)
+class Services:
+    """The workspace and the engine of this process."""
+
+    workspace: Workspace
+    engine: Engine
+    device: str
+
+    def start(self, set_id: str, name: str, parameters: Mapping[str, Any] = {}) -> RunRecord:
+        """Queue one analysis, or return the run that already answers, or is about to answer, exactly this question."""
+        record = self.workspace.set_record(set_id)
+        arguments = find(name).arguments(parameters)
+        key = _run_key(name, arguments, asdict(record.options))
+        under_way = next((run for run, _ in self.active(set_id) if run.key == key), None)
+        if under_way is not None:
+            return under_way
+        known = self.workspace.find_run(set_id, name, key)
+        if known is not None:
+            return self._made_latest(known)
+        run = self.workspace.start_run(set_id, name, arguments, key)
+        self.engine.submit(Job(run.id, Path(record.path), record.options, name, arguments, run.folder))
+        return run
+
+    def start_first(self, set_id: str) -> None:
+        """Queue every analysis that this set can answer with its default parameters."""
+        distilled_set = self.workspace.load(set_id)
+        for entry in sorted(self.analyses_for(distilled_set), key=_effort):
+            self.start(set_id, entry.name)
+
+    def _made_latest(self, known: RunRecord) -> RunRecord:
+        """A finished run is what the pages show only while it is the latest; an older answer becomes so by a copy."""
+        if self.workspace.latest_run(known.set_id, known.analysis).id == known.id:
+            return known
+        run = self.workspace.start_run(known.set_id, known.analysis, known.parameters, known.key)
+        shutil.copytree(known.folder, run.folder)
+        self.workspace.finish_run(run.id, "done", known.message, known.seconds, known.device)
+        return self.workspace.run(run.id)
+
+    def active(self, set_id: str | None = None) -> list[tuple[RunRecord, JobStatus]]:
+        """Runs queued or running, oldest first; of one set, or of all."""
+        under_way = [run_id for run_id, status in self.engine.jobs().items() if status.state in ACTIVE]
+        runs = [self.workspace.run(run_id) for run_id in under_way]
+        return [(run, self.engine.status(run.id)) for run in runs if set_id in (None, run.set_id)]
+
+    def findings(self, set_id: str, name: str) -> tuple[RunRecord, Findings] | None:
+        """The latest finished run of an analysis with what it found, or None."""
+        run = self.workspace.latest_run(set_id, name)
+        return None if run is None else (run, findings_io.load(run.folder))
+
+    def analyses_for(self, distilled_set: DistilledSet) -> list[Analysis]:
+        """The analyses that this set has everything for."""
+        return [entry for entry in analyses().values() if not entry.missing(distilled_set)]
+
+    def close(self) -> None:
+        self.engine.shutdown()
+        self.workspace.close()
+
+
+def start(folder: Path, address: str, device: str) -> Services:
+    """Open the workspace and start the worker. Raises StillroomError where another process owns the workspace."""
+    workspace = Workspace.open(folder, address)
+
+    def finished(run_id: str, status: JobStatus) -> None:
+        workspace.finish_run(run_id, status.state, status.error or status.message, status.elapsed, status.device)
+
+    services = Services(workspace, LocalEngine(folder, device, finished), device)
+    _running.append(services)
+    return services
+
+
+def services() -> Services:
+    """The services of this process. Raises StillroomError where the app was not started as it should be."""
+    if not _running:
+        raise StillroomError("Stillroom is not running in this process; start it with `python -m app`.")
+    return _running[-1]
+
+
+_running: list[Services] = []
+
+
+def _effort(entry: Analysis) -> tuple[bool, bool, bool]:
+    """What is answered soonest comes first: from labels alone, then from embeddings, then after UMAP's compiling."""
+    embeds = any(isinstance(parameter.marker, Embedding) for parameter in entry.parameters)
+    return embeds, "images" in entry.needs, entry.name == "map"
+
+
+def _run_key(name: str, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> str:
+    """A run answers another's question where analysis, parameters and opening options are the same."""
+    return hashlib.sha256(json.dumps([name, dict(arguments), dict(options)], sort_keys=True).encode()).hexdigest()
