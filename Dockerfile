@@ -24,4 +24,4 @@ HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
 
 # Inside a container every address is the container's own; compose.yaml publishes the port on loopback only.
 ENTRYPOINT ["python", "-m", "app", "--workspace", "/workspace", "--host", "0.0.0.0", "--headless"]
-CMD ["data/demo/set"]
+CMD ["data/demo/FashionMNIST-LT_DM_20ipc"]

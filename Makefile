@@ -13,7 +13,7 @@ READY  := $(VENV)/installed
 
 run: setup
 	@echo "== opening Stillroom on the demo set; stop it with Ctrl-C"
-	@$(BIN)/python -m app data/demo/set $(ARGS)
+	@$(BIN)/python -m app data/demo/FashionMNIST-LT_DM_20ipc $(ARGS)
 
 test: setup
 	@echo "== running every test, the fast ones first"
