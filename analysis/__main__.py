@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from analysis import findings_io
 from analysis.context import Context
-from analysis.findings import Figure, Findings
+from analysis.findings import Findings
 from analysis.registry import Analysis, Parameter, analyses, find, run
 from data import open_set
 from data.cli import add_opening_options, opening_options, report_errors
@@ -59,11 +62,12 @@ def _list(given: argparse.Namespace) -> int:
 def _run(given: argparse.Namespace) -> int:
     entry = find(given.name)
     parameters = dict(_pair(text) for text in given.param)
+    arguments = entry.arguments(parameters)
     distilled_set = open_set(given.path, opening_options(given))
-    _make_folder(given.out)
-    context = Context(device=given.device, cache=given.out / "cache", report=_progress if sys.stderr.isatty() else _quiet)
-    findings = run(entry.name, distilled_set, context, **parameters)
-    about = {"analysis": entry.name, "set": str(given.path), "parameters": entry.arguments(parameters)}
+    context = Context(device=given.device, cache=_cache(), report=_progress if sys.stderr.isatty() else _quiet)
+    with _folder(given.out):
+        findings = run(entry.name, distilled_set, context, **parameters)
+    about = {"analysis": entry.name, "set": str(given.path), "parameters": arguments}
     findings_io.save(findings, given.out, about)
     if given.json:
         print(json.dumps({**about, **findings_io.summary(findings)}, indent=2, ensure_ascii=False))
@@ -75,18 +79,12 @@ def _run(given: argparse.Namespace) -> int:
 def _print_summary(entry: Analysis, findings: Findings, out: Path) -> None:
     print(entry.title)
     for figure in findings.summary:
-        print(f"  {figure.label}: {_value(figure)}  ({figure.basis}, n = {figure.n:,})")
+        about = ", ".join(filter(None, (figure.interval, figure.basis, f"n = {figure.n:,}")))
+        print(f"  {figure.label}: {figure.shown}  ({about})")
     print(f"  flagged: {int(findings.per_sample['flag'].sum()):,} of {len(findings.per_sample):,}")
     for caveat in findings.caveats:
         print(f"  note: {caveat}")
     print(f"  written to {out}")
-
-
-def _value(figure: Figure) -> str:
-    if figure.value is None:
-        return "cannot be said"
-    interval = "" if figure.low is None else f" [{figure.low:.4g}, {figure.high:.4g}]"
-    return f"{figure.value:.4g}{figure.unit and ' ' + figure.unit}{interval}"
 
 
 def _describe(entry: Analysis) -> dict[str, Any]:
@@ -117,11 +115,26 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _make_folder(folder: Path) -> None:
+@contextmanager
+def _folder(folder: Path) -> Iterator[None]:
+    """Make ``folder`` before the work begins, so that a wrong one is not found out after it; gone again if it fails."""
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ImpossibleRequest(f"{folder} cannot be made ({error.strerror}); choose another --out.") from error
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for place in made:
+                place.rmdir()
+        raise
+
+
+def _cache() -> Path:
+    """Embeddings are kept for the next command, by content."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stillroom"
 
 
 def _progress(fraction: float, message: str) -> None:

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+SHARE = "share"
+"""The unit of parts of a whole, 0 to 1, which are shown in per cent."""
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -25,6 +28,24 @@ class Figure:
     low: float | None = None
     high: float | None = None
     level: float = 0.95
+
+    @property
+    def shown(self) -> str:
+        """The value as people read it; "–" where nothing can be said."""
+        return "–" if self.value is None else self._words(self.value)
+
+    @property
+    def interval(self) -> str:
+        """The interval as people read it, or ""."""
+        if self.low is None or self.high is None:
+            return ""
+        return f"{self.level:.0%} interval {self._words(self.low)} to {self._words(self.high)}"
+
+    def _words(self, value: float) -> str:
+        if self.unit == SHARE:
+            return f"{value:.1%}"
+        number = f"{value:,.0f}" if value == int(value) else f"{value:.4g}"
+        return f"{number} {self.unit}".rstrip()
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from data.distilled_set import GIVEN, DistilledSet, Reference
 from data.hashing import file_records
 from data.images import Images
 from data.plain_text import one_line
-from data.soft_labels import ROWS_A_CHUNK, SoftLabels
+from data.soft_labels import SoftLabels
 
 NAMES_SHOWN = 5
 FILES_SHOWN = 5
@@ -119,8 +119,8 @@ def _describe_source(name: str, source: SoftLabels) -> dict[str, Any]:
 def _ranges(source: SoftLabels) -> tuple[dict[str, float], dict[str, float]]:
     """The smallest and largest stored value, and row sum, over all rows; read in pieces."""
     lows, highs, sums = [], [], []
-    for start in range(0, len(source), ROWS_A_CHUNK):
-        rows = source.stored(np.arange(start, min(start + ROWS_A_CHUNK, len(source)))).double()
+    for ids in source.chunks():
+        rows = source.stored(ids).double()
         lows.append(float(rows.min()))
         highs.append(float(rows.max()))
         sums.append(rows.flatten(1).sum(dim=1))

@@ -20,7 +20,7 @@ import torch
 Kind = Literal["logits", "probabilities", "scores"]
 KINDS: tuple[Kind, ...] = ("logits", "probabilities", "scores")
 SUM_TOLERANCE = 1e-3
-ROWS_A_CHUNK = 65_536
+VALUES_A_CHUNK = 1 << 22
 
 Ids = Sequence[int] | np.ndarray
 
@@ -51,10 +51,15 @@ class SoftLabels(ABC):
     def probabilities(self, ids: Ids, temperature: float = 1.0) -> torch.Tensor:
         """Distributions, float32 (n, C). See ``to_probabilities`` for each kind's rule."""
 
-    def stream(self, temperature: float = 1.0, rows: int = ROWS_A_CHUNK) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
-        """All distributions in order, as (ids int64 (n,), probabilities float32 (n, C)), at most ``rows`` at a time."""
+    def chunks(self, rows: int | None = None) -> Iterator[np.ndarray]:
+        """All ids in order, int64, ``rows`` at a time, or as many as make 16 MiB of float32."""
+        rows = rows or rows_a_chunk(self.num_classes)
         for start in range(0, len(self), rows):
-            ids = np.arange(start, min(start + rows, len(self)))
+            yield np.arange(start, min(start + rows, len(self)))
+
+    def stream(self, temperature: float = 1.0, rows: int | None = None) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+        """All distributions in order, as (ids int64 (n,), probabilities float32 (n, C)), in ``chunks``."""
+        for ids in self.chunks(rows):
             yield ids, self.probabilities(ids, temperature)
 
 
@@ -126,7 +131,8 @@ def detect_kind(values: torch.Tensor) -> Kind:
         return "scores"
     if len(values) == 0:
         return "logits"
-    chunks = (values[start : start + ROWS_A_CHUNK].float() for start in range(0, len(values), ROWS_A_CHUNK))
+    rows = rows_a_chunk(values.shape[1])
+    chunks = (values[start : start + rows].float() for start in range(0, len(values), rows))
     return "probabilities" if all(_are_distributions(rows) for rows in chunks) else "logits"
 
 
@@ -177,3 +183,8 @@ def _are_distributions(rows: torch.Tensor) -> bool:
 def as_index(ids: Ids) -> torch.Tensor:
     """Sample ids as an int64 index tensor; out-of-range ids raise IndexError when used."""
     return torch.from_numpy(np.ascontiguousarray(np.asarray(ids, dtype=np.int64)))
+
+
+def rows_a_chunk(width: int) -> int:
+    """How many rows of ``width`` float32 values make 16 MiB; at least one."""
+    return max(1, VALUES_A_CHUNK // max(width, 1))

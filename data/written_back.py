@@ -14,7 +14,7 @@ from data.curation import CuratedSet
 from data.distilled_set import DistilledSet, OpenOptions
 from data.errors import ImpossibleRequest, UnreadableInput
 from data.formats import open_set
-from data.soft_labels import ROWS_A_CHUNK, SoftLabels, TopKSoftLabels
+from data.soft_labels import SoftLabels, TopKSoftLabels
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,7 @@ def _source_notes(name: str, wanted: SoftLabels, found: SoftLabels | None, origi
 def _largest_error(wanted: SoftLabels, found: SoftLabels) -> float:
     """How far a stored value is off, at most: 0 where all bits are the same, infinity where rows cannot be compared."""
     largest = 0.0
-    for start in range(0, len(wanted), ROWS_A_CHUNK):
-        ids = np.arange(start, min(start + ROWS_A_CHUNK, len(wanted)))
+    for ids in wanted.chunks():
         first, second = wanted.stored(ids), found.stored(ids)
         if first.shape != second.shape or not _same_indices(wanted, found, ids):
             return float("inf")

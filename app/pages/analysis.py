@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from analysis.findings import Figure, Findings
+from analysis.findings import Findings
 from analysis.registry import Analysis
 from app.components.gallery import gallery
 from app.figures import heat_map, per_class_chart, scatter_map
@@ -24,7 +24,7 @@ from data.sample_query import SampleQuery
 from data.workspace import RunRecord, SetRecord
 
 WORST = 60
-FIGURES_A_ROW = 4
+FIGURES_A_ROW = 3
 
 
 def analysis_page(entry: Analysis) -> Callable[[], None]:
@@ -96,22 +96,14 @@ def _headline(run: RunRecord, findings: Findings) -> None:
     for start in range(0, len(findings.summary), FIGURES_A_ROW):
         row = findings.summary[start : start + FIGURES_A_ROW]
         for column, figure in zip(st.columns(FIGURES_A_ROW), row, strict=False):
-            with column:
-                _figure(figure)
-    for caveat in findings.caveats:
-        st.warning(caveat, icon=":material/info:")
-    parameters = ", ".join(f"{name} = {value}" for name, value in run.parameters.items())
+            column.metric(figure.label, figure.shown)
+            column.caption("; ".join(filter(None, (figure.interval, figure.basis))) + f", n = {figure.n:,}")
+    if findings.caveats:
+        bullets = "\n".join(f"- {caveat}" for caveat in findings.caveats)
+        st.warning(bullets if len(findings.caveats) > 1 else findings.caveats[0], icon=":material/info:")
+    parameters = ", ".join(f"{name} = {value}" for name, value in run.parameters.items() if value != "")
     took = "" if run.seconds is None else f" in {run.seconds:.1f} s on {run.device}"
     st.caption(f"Computed{took}{' with ' + parameters if parameters else ''}.")
-
-
-def _figure(figure: Figure) -> None:
-    if figure.value is None:
-        st.metric(figure.label, "–", help="This cannot be said honestly; the line below says why.")
-    else:
-        st.metric(figure.label, f"{figure.value:.4g}{figure.unit and ' ' + figure.unit}")
-    interval = "" if figure.low is None else f"{figure.level:.0%} interval {figure.low:.3g} to {figure.high:.3g}; "
-    st.caption(f"{interval}{figure.basis}, n = {figure.n:,}")
 
 
 def _charts(record: SetRecord, findings: Findings, distilled_set: DistilledSet) -> SampleQuery:

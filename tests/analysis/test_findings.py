@@ -68,3 +68,16 @@ def test_findings__headline_must_exist():
     made = some_findings()
     with pytest.raises(ValueError, match="headline"):
         Findings(made.per_sample, made.per_class, headline="width")
+
+
+@pytest.mark.parametrize(
+    ("figure", "shown", "interval"),
+    [
+        (Figure("agreement", 0.7249, "all", 200, "share", 0.654, 0.778), "72.5%", "95% interval 65.4% to 77.8%"),
+        (Figure("flagged", 1234.0, "all", 5000, "samples"), "1,234 samples", ""),
+        (Figure("spread", 0.123456, "all", 10), "0.1235", ""),
+        (Figure("spread", None, "one image says nothing", 1), "–", ""),
+    ],
+)
+def test_figure__says_its_unit_and_how_sure(figure, shown, interval):
+    assert (figure.shown, figure.interval) == (shown, interval)

@@ -80,7 +80,7 @@ def test_describe__label_ranges_equal_numpys(tmp_path):
 def test_describe__ranges_do_not_depend_on_the_pieces_read(tmp_path, monkeypatch):
     made = make("datm", tmp_path)
     whole = describe(open_set(made.path))["label_sources"]
-    monkeypatch.setattr("data.inspection.ROWS_A_CHUNK", 5)
+    monkeypatch.setattr("data.soft_labels.VALUES_A_CHUNK", 20)
     assert describe(open_set(made.path))["label_sources"] == whole
 
 

@@ -86,7 +86,7 @@ def test_detect_kind(rows, kind):
 
 
 def test_detect_kind__the_last_of_many_rows_counts(monkeypatch):
-    monkeypatch.setattr("data.soft_labels.ROWS_A_CHUNK", 4)
+    monkeypatch.setattr("data.soft_labels.VALUES_A_CHUNK", 8)
     rows = torch.full((10, 2), 0.5)
     assert detect_kind(rows) == "probabilities"
     rows[9, 0] = 0.7

@@ -1,0 +1,47 @@
+"""``python -m app``: what it says where it cannot start."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from app.__main__ import main
+from data.workspace import Workspace
+
+
+def only_line(capsys) -> str:
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def test_main__a_port_in_use(tmp_path, capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["--workspace", str(tmp_path / "w"), "--port", str(port), "--headless"]) == 2
+    assert str(port) in (line := only_line(capsys)) and "--port" in line
+    assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.parametrize("port", ["-1", "70000"])
+def test_main__a_port_that_is_none(tmp_path, capsys, port):
+    assert main(["--workspace", str(tmp_path / "w"), "--port", port]) == 2
+    assert "--port" in only_line(capsys)
+
+
+def test_main__a_workspace_in_use(tmp_path, capsys):
+    with Workspace.open(tmp_path, "http://127.0.0.1:4242"):
+        assert main(["--workspace", str(tmp_path), "--port", "0", "--headless"]) == 2
+    assert "http://127.0.0.1:4242" in only_line(capsys)
+
+
+def test_main__a_device_that_is_not_there(tmp_path, capsys):
+    assert main(["--workspace", str(tmp_path), "--device", "abacus"]) == 2
+    assert "abacus" in only_line(capsys)
+
+
+def test_main__a_set_that_is_not_there(tmp_path, capsys):
+    assert main([str(tmp_path / "nothing"), "--workspace", str(tmp_path / "w"), "--port", "0", "--headless"]) == 2
+    assert "does not exist" in only_line(capsys)

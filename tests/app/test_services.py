@@ -1,0 +1,72 @@
+"""Services: one workspace and one worker behind every page."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from app import services as module
+from app.services import Services, start
+from data.errors import StillroomError
+from tests.data.sets import N, make
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    started = start(tmp_path_factory.mktemp("workspace"), "http://127.0.0.1:1", "cpu")
+    yield started
+    started.close()
+    module._running.clear()
+
+
+@pytest.fixture
+def set_id(running, tmp_path):
+    return running.workspace.add_set(make("datm", tmp_path / "set").path)
+
+
+def wait(running: Services) -> None:
+    give_up = time.monotonic() + 60
+    while running.active():
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+
+
+def test_start__findings_appear_and_are_not_computed_twice(running, set_id):
+    assert running.findings(set_id, "soft_labels") is None
+    run = running.start(set_id, "soft_labels")
+    assert running.start(set_id, "soft_labels").id == run.id, "the same question while the first is under way"
+    wait(running)
+    found, findings = running.findings(set_id, "soft_labels")
+    assert found.id == run.id and found.device and len(findings.per_sample) == N
+    assert running.start(set_id, "soft_labels").id == run.id
+
+
+def test_start__an_older_answer_becomes_the_latest_again(running, set_id):
+    first = running.start(set_id, "soft_labels")
+    running.start(set_id, "soft_labels", {"temperature": 3.0})
+    wait(running)
+    assert running.findings(set_id, "soft_labels")[0].parameters["temperature"] == 3.0
+    again = running.start(set_id, "soft_labels")
+    assert not running.active(), "nothing needs computing"
+    assert running.findings(set_id, "soft_labels")[0].id == again.id != first.id
+
+
+def test_start__bad_parameters_queue_nothing(running, set_id):
+    with pytest.raises(StillroomError, match="no parameter"):
+        running.start(set_id, "soft_labels", {"volume": 1})
+    assert running.active() == [] and running.workspace.runs(set_id) == []
+
+
+def test_analyses_for__only_what_the_set_can_answer(running, tmp_path):
+    hard = running.workspace.add_set(make("dc", tmp_path / "hard").path)
+    names = [entry.name for entry in running.analyses_for(running.workspace.load(hard))]
+    assert "diversity" in names and "soft_labels" not in names
+
+
+def test_services__outside_a_running_app_says_how_to_start(monkeypatch):
+    monkeypatch.setattr(module, "_running", [])
+    with pytest.raises(StillroomError, match="python -m app"):
+        module.services()
