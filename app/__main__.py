@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import ipaddress
 import socket
 import sys
 from pathlib import Path
@@ -29,6 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
         for path in given.paths:
             running.start_first(running.workspace.add_set(path))
         print(f"Stillroom: {address}   (workspace {given.workspace}, {describe(device)}; stop with Ctrl-C)", flush=True)
+        if not _is_loopback(given.host):
+            print(f"There is no login: whoever reaches {given.host} can read files as you and decide as anyone.", flush=True)
         _serve(given.host, given.port, given.headless)
     finally:
         running.close()
@@ -48,6 +51,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto", help="cuda, mps or cpu; the best one by default")
     parser.add_argument("--headless", action="store_true", help="do not open a browser window")
     return parser
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _check_port(host: str, port: int) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from analysis.device import describe, pick
 from analysis.registry import analyses
 from app.jobs import jobs_panel
 from app.pages.analysis import analysis_page
@@ -14,6 +15,7 @@ from app.pages.decide import decide_page
 from app.pages.export import export_page
 from app.pages.sets import sets_page
 from app.selection import choose_set
+from app.services import services
 
 ICON = Path(__file__).with_name("icon.png")  # a named icon would be fetched from the network
 ICONS = {
@@ -47,6 +49,10 @@ def main() -> None:
     with st.sidebar:
         choose_set()
         jobs_panel()
+        st.caption(
+            f"Computing on {describe(pick(services().device))}",
+            help="The best device of this machine; choose another with `--device` or STILLROOM_DEVICE.",
+        )
     page.run()
 
 
