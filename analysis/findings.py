@@ -39,7 +39,8 @@ class Figure:
         """The interval as people read it, or ""."""
         if self.low is None or self.high is None:
             return ""
-        return f"{self.level:.0%} interval {self._words(self.low)} to {self._words(self.high)}"
+        low = self._words(self.low).removesuffix(f" {self.unit}")
+        return f"{self.level:.0%} interval {low} to {self._words(self.high)}"
 
     def _words(self, value: float) -> str:
         if self.unit == SHARE:

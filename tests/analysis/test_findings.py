@@ -74,6 +74,7 @@ def test_findings__headline_must_exist():
     ("figure", "shown", "interval"),
     [
         (Figure("agreement", 0.7249, "all", 200, "share", 0.654, 0.778), "72.5%", "95% interval 65.4% to 77.8%"),
+        (Figure("entropy", 0.5, "all", 9, "nats", 0.25, 0.75), "0.5 nats", "95% interval 0.25 to 0.75 nats"),
         (Figure("flagged", 1234.0, "all", 5000, "samples"), "1,234 samples", ""),
         (Figure("spread", 0.123456, "all", 10), "0.1235", ""),
         (Figure("spread", None, "one image says nothing", 1), "–", ""),
