@@ -48,7 +48,8 @@ def describe(device: torch.device) -> str:
         return f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
     if device.type == "mps":
         return "Apple GPU (mps)"
-    return f"cpu, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"cpu, {threads} thread{'s' if threads != 1 else ''}"
 
 
 def rows_that_fit(bytes_per_row: int, device: torch.device, most: int) -> int:

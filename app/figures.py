@@ -6,6 +6,7 @@ selected carries its id in ``customdata``.
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -26,6 +27,7 @@ MOST_BARS = 60
 MOST_POINTS = 20_000
 MOST_LEGEND = len(PALETTE) * len(SYMBOLS)
 MOST_TICKS = 60
+TITLE_LETTERS = 56
 BINS = 40
 _GRID = "rgba(128, 128, 128, 0.18)"
 _LINE = "rgba(128, 128, 128, 0.45)"
@@ -94,6 +96,8 @@ def heat_map(matrix: Matrix) -> go.Figure:
     signed = bool(np.nanmin(values, initial=0.0) < 0)
     row_names, column_names = _distinct(matrix.row_names), _distinct(matrix.column_names)
     figure = _figure(matrix.row_title)
+    lines = textwrap.wrap(matrix.title, TITLE_LETTERS)
+    figure.update_layout(title={"text": "<br>".join(lines), "font_size": 14, "x": 0}, margin_t=30 + 20 * len(lines))
     figure.add_heatmap(
         z=values,
         x=column_names,
@@ -101,7 +105,7 @@ def heat_map(matrix: Matrix) -> go.Figure:
         hovertemplate=f"{matrix.row_title}: %{{y}}<br>{matrix.column_title}: %{{x}}<br>%{{z:.4g}}<extra></extra>",
         colorscale="RdBu_r" if signed else "Cividis",
         zmid=0 if signed else None,
-        colorbar={"thickness": 12, "outlinewidth": 0, "title": {"text": matrix.title, "side": "right"}},
+        colorbar={"thickness": 12, "outlinewidth": 0},
     )
     ticks = {"type": "category", "showgrid": False}
     figure.update_xaxes(title=matrix.column_title, showticklabels=len(column_names) <= MOST_TICKS, **ticks)
@@ -109,7 +113,7 @@ def heat_map(matrix: Matrix) -> go.Figure:
     if len(row_names) == len(column_names):
         figure.update_xaxes(constrain="domain")
         figure.update_yaxes(scaleanchor="x", constrain="domain")
-        figure.update_layout(height=520)
+        figure.update_layout(height=460)
     return figure
 
 

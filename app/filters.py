@@ -24,33 +24,34 @@ LOWEST_FIRST, HIGHEST_FIRST = "lowest first", "highest first"
 def filter_bar(record: SetRecord, distilled_set: DistilledSet, key: str) -> SampleQuery:
     """Widgets in one row and one popover; returns the query they describe, without paging."""
     evidence = services().workspace.evidence(record.id)
-    by_class, by_finding, by_decision, order, way, more = st.columns([3, 2, 1.7, 2.6, 1.7, 1.2], vertical_alignment="bottom")
-    classes = by_class.multiselect(
+    row = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
+    classes = row.multiselect(
         "Class",
         range(distilled_set.num_classes),
         format_func=distilled_set.class_names.__getitem__,
         key=f"{key} classes",
         placeholder="all",
+        width=160,
     )
-    flagged = by_finding.selectbox("Flagged by", [ANY, *evidence], format_func=_title, key=f"{key} flagged")
-    decision = by_decision.selectbox("Decision", [ANY, *DECISION_FILTERS], key=f"{key} decision")
+    flagged = row.selectbox("Flagged by", [ANY, *evidence], format_func=_title, key=f"{key} flagged", width=190)
+    decision = row.selectbox("Decision", [ANY, *DECISION_FILTERS], key=f"{key} decision", width=115)
     query = SampleQuery(
         flagged_by=None if flagged == ANY else flagged,
         decision=None if decision == ANY else decision,
     )
-    query = _ordered(query, evidence, order, way, key)
-    with more.popover("More", icon=":material/filter_alt:", width="stretch"):
+    query = _ordered(query, evidence, row, key)
+    with row.popover("More", icon=":material/filter_alt:", key=f"{key} more"):
         query = _by_score(query, list(evidence), key)
         query = _by_source(query, distilled_set, tuple(classes), record, key)
     return query
 
 
-def _ordered(
-    query: SampleQuery, evidence: dict[str, list[str]], order: DeltaGenerator, way: DeltaGenerator, key: str
-) -> SampleQuery:
+def _ordered(query: SampleQuery, evidence: dict[str, list[str]], row: DeltaGenerator, key: str) -> SampleQuery:
     columns = [(name, column) for name, names in evidence.items() for column in names]
-    chosen = order.selectbox("Sort by", [None, ("label",), *columns], format_func=_column_title, key=f"{key} sort")
-    direction = way.selectbox("Order", [LOWEST_FIRST, HIGHEST_FIRST], key=f"{key} order", disabled=chosen is None)
+    choices = [None, ("label",), *columns]
+    chosen = row.selectbox("Sort by", choices, format_func=_column_title, key=f"{key} sort", width=190)
+    ways = [LOWEST_FIRST, HIGHEST_FIRST]
+    direction = row.selectbox("Order", ways, key=f"{key} order", disabled=chosen is None, width=130)
     return replace(query, sort_by=chosen, descending=direction == HIGHEST_FIRST)
 
 
@@ -60,7 +61,7 @@ def _by_score(query: SampleQuery, names: list[str], key: str) -> SampleQuery:
         return query
     name = st.selectbox("Score of", [ANY, *names], format_func=_title, key=f"{key} score of")
     low, high = st.slider(
-        "between", 0.0, 1.0, (0.0, 1.0), 0.01, key=f"{key} score", help="1 = nothing wrong", disabled=name == ANY
+        "Between", 0.0, 1.0, (0.0, 1.0), 0.01, key=f"{key} score", help="1 = nothing wrong", disabled=name == ANY
     )
     return query if name == ANY else replace(query, score_of=ScoreRange(name, low, high))
 

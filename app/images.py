@@ -12,15 +12,15 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from data.images import Images
+from data.images import Images, reduction
 from data.pixels import Contrast
 
 MOST_PX = 128
@@ -29,6 +29,7 @@ KEPT_A_SET = 64
 JPEG_QUALITY = 88
 PAPER = (128, 128, 128)
 UNREADABLE_PX = 64
+SECONDS_TO_SHOW = 0.2
 _WORKERS = min(4, os.cpu_count() or 1)
 _IMAGES_A_TASK = 16
 
@@ -55,40 +56,79 @@ EMPTY = Sprite("", 1, 1, 0, 0, 0)
 
 
 class _Kept:
-    """The most recently used results of each set's images, dropped together with them."""
+    """The most recently used results of each set's images, dropped together with them.
+
+    Who asks for what another thread is making waits for that instead of making it again.
+    """
 
     def __init__(self) -> None:
-        self._by_images: WeakKeyDictionary[Images, OrderedDict[Hashable, object]] = WeakKeyDictionary()
+        self._by_images: WeakKeyDictionary[Images, OrderedDict[Hashable, Future]] = WeakKeyDictionary()
         self._lock = threading.Lock()
 
     def get(self, images: Images, key: Hashable, make: Callable[[], Value]) -> Value:
         with self._lock:
             results = self._by_images.setdefault(images, OrderedDict())
-            if key in results:
-                results.move_to_end(key)
-                return results[key]  # type: ignore[return-value]
-        value = make()
-        with self._lock:
-            results[key] = value
+            result = results.get(key)
+            ours = result is None
+            if ours:
+                results[key] = result = Future()
+            results.move_to_end(key)
             while len(results) > KEPT_A_SET:
                 results.popitem(last=False)
-        return value
+        if ours:
+            try:
+                result.set_result(make())
+            except BaseException as error:
+                with self._lock:
+                    results.pop(key, None)
+                result.set_exception(error)
+        return result.result()
+
+
+class _Ahead:
+    """Does one thing in the background shortly after it was wished for, unless another was wished for in between."""
+
+    def __init__(self) -> None:
+        self._waiting: threading.Timer | None = None
+        self._lock = threading.Lock()
+
+    def wish(self, work: Callable[[], object]) -> None:
+        with self._lock:
+            if self._waiting is not None:
+                self._waiting.cancel()  # nothing happens to what has begun
+            self._waiting = threading.Timer(SECONDS_TO_SHOW, work)
+            self._waiting.daemon = True
+            self._waiting.start()
 
 
 _kept = _Kept()
+_ahead = _Ahead()
 
 
 def sprite_sheet(images: Images, ids: Sequence[int], contrast: Contrast = "as trained", most_px: int = MOST_PX) -> Sprite:
     """One sheet of the images ``ids``, in that order.
 
-    Tiles keep their native resolution up to ``most_px`` on the longer side and are area-averaged beyond; images of other
-    shapes than the largest are centred on grey. Sheets of small tiles are PNG and lose nothing, others JPEG. An image that
-    cannot be decoded becomes a tile that says so. Raises IndexError on an id that the set does not have.
+    Tiles keep their native resolution up to ``most_px`` on the longer side; larger images are averaged over squares of as
+    few whole pixels as will do. Images of other shapes than the largest are centred on grey. Sheets of small tiles are PNG
+    and lose nothing, others JPEG. An image that cannot be decoded becomes a tile that says so. Raises IndexError on an id
+    that the set does not have.
     """
     wanted = _checked(images, ids)
     if not wanted:
         return EMPTY
     return _kept.get(images, ("sheet", wanted, contrast, most_px), lambda: _sheet(images, wanted, contrast, most_px))
+
+
+def prepare_sheet(images: Images, ids: Sequence[int], contrast: Contrast = "as trained") -> None:
+    """Make the sheet that will probably be asked for next, in the background, once the present one has been shown."""
+    still_open = ref(images)
+
+    def make() -> None:
+        images = still_open()
+        if images is not None:
+            sprite_sheet(images, ids, contrast)
+
+    _ahead.wish(make)
 
 
 def large(images: Images, sample_id: int, contrast: Contrast = "as trained") -> str:
@@ -131,7 +171,7 @@ def _tiles(images: Images, ids: tuple[int, ...], contrast: Contrast, most_px: in
     """Decoding and scaling release the interpreter's lock, so large images gain from a few threads."""
 
     def make(part: tuple[int, ...]) -> list[Image.Image | None]:
-        return [None if pixels is None else _fitted(pixels, most_px) for pixels in _read(images, part, contrast)]
+        return [None if pixels is None else _fitted(pixels, most_px) for pixels in _read(images, part, contrast, most_px)]
 
     parts = [ids[start : start + _IMAGES_A_TASK] for start in range(0, len(ids), _IMAGES_A_TASK)]
     if images.shape is not None and max(images.shape[1:]) <= LOSSLESS_PX:
@@ -140,25 +180,23 @@ def _tiles(images: Images, ids: tuple[int, ...], contrast: Contrast, most_px: in
         return [tile for made in pool.map(make, parts) for tile in made]
 
 
-def _read(images: Images, ids: Sequence[int], contrast: Contrast) -> list[np.ndarray | None]:
-    """Viewable pixels, or None where an image cannot be decoded.
+def _read(images: Images, ids: Sequence[int], contrast: Contrast, most_px: int | None = None) -> list[np.ndarray | None]:
+    """Viewable pixels, or None where an image cannot be decoded; with ``most_px`` some may come reduced already.
 
     Decoders raise whatever they like on a broken file, hence the broad catch: one bad image must not hide a page of them.
     """
     try:
-        return list(images.viewable(ids, contrast))
+        return list(images.viewable(ids, contrast, most_px))
     except Exception:
         if len(ids) == 1:
             return [None]
-        return [pixels for i in ids for pixels in _read(images, [i], contrast)]
+        return [pixels for i in ids for pixels in _read(images, [i], contrast, most_px)]
 
 
 def _fitted(pixels: np.ndarray, most_px: int) -> Image.Image:
     image = Image.fromarray(pixels)
-    shrink = max(image.size) / most_px
-    if shrink <= 1:
-        return image
-    return image.resize(tuple(max(1, round(side / shrink)) for side in image.size), Image.Resampling.BOX)
+    factor = reduction(max(image.size), most_px)
+    return image.reduce(factor) if factor > 1 else image
 
 
 def _unreadable(width: int, height: int | None = None) -> Image.Image:

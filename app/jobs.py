@@ -28,10 +28,15 @@ def _running() -> None:
         title = find(run.analysis).title
         bar, stop = st.columns([5, 1], vertical_alignment="center")
         bar.progress(status.fraction, text=f"**{title}**  \n{_words(status)}")
-        if stop.button(
-            "", icon=":material/close:", key=f"cancel {run.analysis} {run.id}", help=f"Cancel {title}", type="tertiary"
-        ):
-            services().engine.cancel(run.id)
+        stop.button(
+            "",
+            icon=":material/close:",
+            key=f"cancel {run.analysis} {run.id}",
+            help=f"Cancel {title}",
+            type="tertiary",
+            on_click=services().engine.cancel,  # a callback: it counts even where the rerun above comes first
+            args=(run.id,),
+        )
 
 
 def run_progress(run_id: str) -> None:

@@ -63,7 +63,7 @@ def cards(set_id: str, distilled_set: DistilledSet, queue: Queue, contrast: Cont
     """The next cards of ``queue``, and how many it holds altogether."""
     workspace = services().workspace
     page = workspace.select(set_id, queue.query)
-    states = workspace.states(set_id)
+    states = workspace.states(set_id, page.ids)
     items = [_card(set_id, distilled_set, int(i), states.get(int(i), SampleState()), queue, contrast) for i in page.ids]
     return items, page.total
 

@@ -12,20 +12,23 @@ import streamlit as st
 from analysis.registry import analyses
 from app.components.soft_label_bars import BarSource, soft_label_bars
 from app.images import large
+from app.pictures import is_small, show_picture, show_strip
 from app.services import services
 from app.tiles import sheet
+from app.words import plain
 from data.distilled_set import GIVEN, DistilledSet
 from data.pixels import Contrast
 
 NEIGHBOURS = "neighbours"
+NEAR_PX = 64
 
 
 def sample_panel(set_id: str, distilled_set: DistilledSet, sample_id: int, contrast: Contrast, key: str) -> None:
     """Everything known about one sample."""
     label = distilled_set.class_names[distilled_set.labels[sample_id]]
-    st.markdown(f"#### Sample {sample_id}\n given label **{label}**")
+    st.markdown(f"#### Sample {sample_id}\n given label **{plain(label)}**")
     if distilled_set.images is not None:
-        st.image(large(distilled_set.images, sample_id, contrast), width="stretch")
+        show_picture(large(distilled_set.images, sample_id, contrast), f"sample {sample_id}", is_small(distilled_set))
     show_bars(distilled_set, sample_id, key)
     evidence = services().workspace.evidence_of(set_id, sample_id)
     _nearest(distilled_set, evidence, contrast)
@@ -64,9 +67,10 @@ def _nearest(distilled_set: DistilledSet, evidence: dict[str, dict[str, Any]], c
     if near is None or distilled_set.images is None:
         return
     ids = [int(i) for i in near if i >= 0]
-    st.caption("Nearest images: " + ", ".join(f"{distilled_set.class_names[distilled_set.labels[i]]} ({i})" for i in ids))
     if ids:
-        st.image(sheet(distilled_set, ids, contrast).uri, width="stretch")
+        st.caption("Nearest images")
+        names = [f"{distilled_set.class_names[distilled_set.labels[i]]} ({i})" for i in ids]
+        show_strip(sheet(distilled_set, ids, contrast), names, NEAR_PX)
 
 
 def _evidence(evidence: dict[str, dict[str, Any]]) -> None:
@@ -91,9 +95,9 @@ def _history(set_id: str, sample_id: int, distilled_set: DistilledSet) -> None:
         return
     with st.expander(f"History ({len(log)})", expanded=True):
         for decision in reversed(log):
-            to = f" to {distilled_set.class_names[decision.label]}" if decision.label is not None else ""
-            why = f", {decision.reason}" if decision.reason else ""
-            st.caption(f"{decision.at[:19].replace('T', ' ')} · {decision.annotator}: **{decision.action}**{to}{why}")
+            to = f" to {plain(distilled_set.class_names[decision.label])}" if decision.label is not None else ""
+            why = f", {plain(decision.reason)}" if decision.reason else ""
+            st.caption(f"{decision.at[:19].replace('T', ' ')} · {plain(decision.annotator)}: **{decision.action}**{to}{why}")
 
 
 def _text(value: Any) -> str:

@@ -12,6 +12,8 @@ from data.decisions import REASONS, Decision
 from data.distilled_set import DistilledSet
 from data.errors import StillroomError
 
+SAID_PX = 125  # the same with and without a selection, so that the buttons stay where they are
+
 
 def selection_actions(
     set_id: str, distilled_set: DistilledSet, selected: Sequence[int], finding: str | None, key: str
@@ -19,9 +21,7 @@ def selection_actions(
     """Buttons for the selected samples; every one of them is one batch in the log."""
     nothing = not selected
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(
-            f"**{len(selected):,}** selected" if selected else "Select images to decide about them.", width="content"
-        )
+        st.markdown(f"**{len(selected):,}** selected" if selected else "Select samples:", width=SAID_PX)
         label = st.selectbox(
             "Relabel to",
             range(distilled_set.num_classes),
@@ -31,13 +31,19 @@ def selection_actions(
             key=f"{key} label {st.session_state.get(_count(key), 0)}",
             label_visibility="collapsed",
             disabled=nothing,
-            width=180,
+            width=160,
         )
         keep = st.button("Keep", key=f"{key} keep", disabled=nothing)
         prune = st.button("Prune", key=f"{key} prune", disabled=nothing)
         restore = st.button("Restore", key=f"{key} restore", disabled=nothing)
         reason = st.selectbox(
-            "Reason", REASONS, key=f"{key} reason", label_visibility="collapsed", width=160, help="Why", disabled=nothing
+            "Reason",
+            REASONS,
+            format_func="reason: {}".format,
+            key=f"{key} reason",
+            label_visibility="collapsed",
+            width=200,
+            disabled=nothing,
         )
         undo = st.button("Undo", key=f"{key} undo", icon=":material/undo:", help="Take back your latest decision or batch")
     if label is not None and selected:
@@ -61,7 +67,7 @@ def _decide(set_id: str, decisions: list[Decision], key: str) -> None:
         st.error(str(error))
         return
     st.session_state[_count(key)] = st.session_state.get(_count(key), 0) + 1
-    st.toast(f"{len(decisions):,} × {decisions[0].action}, saved.")
+    st.toast(f"{len(decisions):,} × {decisions[0].action}, saved.", icon=":material/check:")
     st.rerun(scope="fragment")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from app.components.gallery import Tile, TileState
-from app.images import Sprite, sprite_sheet
+from app.images import Sprite, prepare_sheet, sprite_sheet
 from data.decisions import SampleState
 from data.distilled_set import DistilledSet
 from data.pixels import Contrast
@@ -14,6 +14,12 @@ from data.pixels import Contrast
 def sheet(distilled_set: DistilledSet, ids: Sequence[int], contrast: Contrast) -> Sprite:
     """The thumbnails of ``ids`` as one image."""
     return sprite_sheet(distilled_set.images, [int(i) for i in ids], contrast)
+
+
+def prepare(distilled_set: DistilledSet, ids: Sequence[int], contrast: Contrast) -> None:
+    """Have the thumbnails of ``ids`` made in the background: they will probably be asked for next."""
+    if distilled_set.images is not None and len(ids):
+        prepare_sheet(distilled_set.images, [int(i) for i in ids], contrast)
 
 
 def captions(

@@ -29,7 +29,7 @@ def keep_upload(files: list[Uploaded], folder: Path) -> Path:
     names = [safe_name(file.name) for file in files]
     if len(set(names)) < len(names):
         raise UnreadableInput("two of the uploaded files have the same name; upload the files of one set at a time.")
-    place = folder / secrets.token_hex(8)
+    place = folder / secrets.token_hex(8) / f"{Path(names[0]).stem}_upload"  # the last part is what the set is called
     place.mkdir(parents=True)
     try:
         for file, name in zip(files, names, strict=True):

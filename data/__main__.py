@@ -29,14 +29,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m data", description="Distilled sets as they lie on disk.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     inspecting = commands.add_parser("inspect", help="say what a set is")
-    inspecting.add_argument("path", type=Path)
+    inspecting.add_argument("path")
     inspecting.add_argument(
         "--json", action="store_true", help="the same as JSON; the keys are those of data.inspection.describe"
     )
     add_opening_options(inspecting)
     inspecting.set_defaults(command=_inspect)
     exporting = commands.add_parser("export", help="write a set with decisions applied, and a manifest")
-    exporting.add_argument("path", type=Path)
+    exporting.add_argument("path")
     exporting.add_argument(
         "--decisions", type=Path, metavar="FILE.jsonl", help="one JSON object a line; without it nothing changes"
     )

@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields, replace
 
 from data.decisions import Decision, SampleState, now
 from data.errors import ImpossibleRequest
-from data.workspace_tables import Execute, Tables
+from data.soft_labels import Ids
+from data.workspace_tables import WANTED, Execute, Tables, wanted
 
 COUNTED = ("kept", "relabelled", "softened", "pruned", "skipped")
 MOST_AS_VALUES = 20
@@ -62,22 +63,25 @@ class DecisionLog:
             undos = [Decision(sample, "undo", annotator=annotator, undoes=entry) for entry, sample in taken_back]
             return self._append(execute, set_id, undos)[-1]
 
-    def entries(self, set_id: str, sample_id: int | None = None) -> list[Decision]:
-        """The log of a set, or of one sample, oldest first."""
+    def entries(self, set_id: str, sample_id: int | None = None, latest: int | None = None) -> list[Decision]:
+        """The log of a set, or of one sample, oldest first; all of it, or its ``latest`` entries."""
+        end = "" if latest is None else f"desc limit {int(latest)}"
         rows = self._tables.rows(
-            f"select {_COLUMNS} from decisions where set_id = ? and sample_id = coalesce(?, sample_id) order by id",
+            f"select {_COLUMNS} from decisions where set_id = ? and sample_id = coalesce(?, sample_id) order by id {end}",
             [set_id, sample_id],
         )
-        return [_decision(row) for row in rows]
+        return [_decision(row) for row in (rows if latest is None else reversed(rows))]
 
-    def states(self, set_id: str) -> dict[int, SampleState]:
-        """As data.decisions.states of the whole log, computed by the database."""
+    def states(self, set_id: str, ids: Ids | None = None) -> dict[int, SampleState]:
+        """As data.decisions.states of the whole log, computed by the database; of all samples, or of ``ids`` alone."""
         latest, cause = (", ".join(f'{entry}."{name}"' for name in _NAMES) for entry in ("latest", "cause"))
         rows = self._tables.rows(
             f"select states.sample_id, states.pruned, states.label, states.soft_label, {latest}, {cause} "
             "from sample_states as states join decisions as latest on latest.id = states.last "
-            "left join decisions as cause on cause.id = states.cause where states.set_id = ?",
+            "left join decisions as cause on cause.id = states.cause where states.set_id = ?"
+            f"{'' if ids is None else f' and states.{WANTED}'}",
             [set_id],
+            **({} if ids is None else {"wanted": wanted(ids)}),
         )
         return {row[0]: _state(row[1:4], row[4 : 4 + len(_NAMES)], row[4 + len(_NAMES) :]) for row in rows}
 

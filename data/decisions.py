@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import math
 import reprlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, TextIO, get_args
+from typing import Any, Literal, get_args
 
+from data.bounded_reads import TooMuch, bounded_lines
 from data.errors import UnreadableInput
 
 Action = Literal["keep", "relabel", "soften", "prune", "restore", "skip", "undo"]
@@ -22,6 +24,7 @@ ACTIONS: tuple[Action, ...] = get_args(Action)
 REASONS: tuple[Reason, ...] = get_args(Reason)
 SUM_TOLERANCE = 1e-3
 LONGEST_LINE = 1 << 24
+MOST_DECISIONS = 1_000_000
 LARGEST_INDEX = 2**63 - 1
 
 
@@ -102,12 +105,18 @@ def read_jsonl(path: Path) -> list[Decision]:
         raise UnreadableInput(f"{path} is not a regular file; give a file of decisions, one JSON object a line.")
     try:
         with path.open(encoding="utf-8-sig") as text:
-            return [_parse(line, path, number) for number, line in enumerate(_lines(text), 1) if line.strip()]
+            lines = ((number, line) for number, line in enumerate(bounded_lines(text, LONGEST_LINE), 1) if line.strip())
+            decisions = [_parse(line, path, number) for number, line in islice(lines, MOST_DECISIONS + 1)]
     except OSError as error:
         reason = error.strerror or error
         raise UnreadableInput(f"{path} cannot be read ({reason}); give a file of decisions, one a line.") from error
     except UnicodeDecodeError as error:
         raise UnreadableInput(f"{path} is not text in UTF-8; give a file of decisions, one JSON object a line.") from error
+    except TooMuch as error:
+        raise UnreadableInput(f"{path}: {error}; put one decision on each line.") from error
+    if len(decisions) > MOST_DECISIONS:
+        raise UnreadableInput(f"{path} holds more than {MOST_DECISIONS:,} decisions; give only those that stand.")
+    return decisions
 
 
 def write_jsonl(decisions: Iterable[Decision], path: Path) -> None:
@@ -144,16 +153,6 @@ def _state(entries: list[Decision]) -> SampleState:
     label, soft_label = (settled.label, settled.soft_label) if settled is not None else (None, None)
     labelled = settled if label is not None or soft_label is not None else None
     return SampleState(pruned, label, soft_label, entries[-1], placed if pruned else labelled)
-
-
-def _lines(text: TextIO) -> Iterator[str]:
-    """Lines of bounded length, so that a file without line ends cannot fill the memory."""
-    while line := text.readline(LONGEST_LINE):
-        if len(line) == LONGEST_LINE:
-            raise UnreadableInput(
-                f"{text.name} has a line of over {LONGEST_LINE:,} characters; put one decision on each line."
-            )
-        yield line
 
 
 def _parse(line: str, path: Path, number: int) -> Decision:

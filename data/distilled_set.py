@@ -125,6 +125,8 @@ def _validate(opened: DistilledSet) -> None:
             f"{where}: {len(outside)} of {n} labels are outside 0 to {classes - 1} (first: sample {first} has "
             f"{opened.labels[first]}); check that labels and class names belong together."
         )
+    if any(map(_is_broken_text, opened.class_names)):
+        raise UnreadableInput(f"{where}: a class name is not valid Unicode text and could not be saved again; correct it.")
     if opened.images is not None and len(opened.images) != n:
         raise UnreadableInput(
             f"{where}: {len(opened.images)} images but {n} labels; check that the two files belong together."
@@ -137,3 +139,8 @@ def _validate(opened: DistilledSet) -> None:
             )
     if opened.class_counts is not None and len(opened.class_counts) != classes:
         raise UnreadableInput(f"{where}: {len(opened.class_counts)} class counts for {classes} classes; give one a class.")
+
+
+def _is_broken_text(text: str) -> bool:
+    """Whether ``text`` holds half of a surrogate pair, which JSON can spell and no file can hold."""
+    return any("\ud800" <= character <= "\udfff" for character in text)

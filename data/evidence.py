@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from data.errors import ImpossibleRequest, UnreadableInput
 from data.run_log import PER_SAMPLE, RunLog, RunRecord
 from data.soft_labels import Ids
-from data.workspace_tables import Columns, Tables
+from data.workspace_tables import WANTED, Tables, wanted
 
 _SORTABLE = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_string, pa.types.is_large_string)
 
@@ -84,17 +84,17 @@ class EvidenceTables:
         """The values of ``column`` by sample id, for those of ``ids`` that have one."""
         found = self.find(set_id, analysis)
         key = found.column(column)
-        sql = f"select sample_id, {key} from {found.source} where {_WANTED} and ({key}) is not null"
-        return dict(self._tables.rows(sql, wanted=_wanted(ids)))
+        sql = f"select sample_id, {key} from {found.source} where {WANTED} and ({key}) is not null"
+        return dict(self._tables.rows(sql, wanted=wanted(ids)))
 
     def flags(self, set_id: str, ids: Ids, analysis: str | None = None) -> dict[int, bool]:
         """Whether ``analysis``, or any, flags each of ``ids``; a sample that none looked at is left out."""
         tables = self.all(set_id) if analysis is None else [self.find(set_id, analysis)]
         if not tables:
             return {}
-        flags = " union all ".join(f"select sample_id, flag from {found.source} where {_WANTED}" for found in tables)
+        flags = " union all ".join(f"select sample_id, flag from {found.source} where {WANTED}" for found in tables)
         return dict(
-            self._tables.rows(f"select sample_id, bool_or(flag) from ({flags}) group by sample_id", wanted=_wanted(ids))
+            self._tables.rows(f"select sample_id, bool_or(flag) from ({flags}) group by sample_id", wanted=wanted(ids))
         )
 
     def _row(self, found: Evidence, sample_id: int) -> dict[str, Any]:
@@ -115,13 +115,6 @@ class EvidenceTables:
                 types = {column.name: column.type for column in stored.schema_arrow}
                 self._described[run.id] = Evidence(run.analysis, path, types, stored.metadata.num_rows)
         return self._described[run.id]
-
-
-_WANTED = "sample_id in (select sample_id from wanted)"
-
-
-def _wanted(ids: Ids) -> Columns:
-    return {"sample_id": np.unique(np.asarray(ids, dtype=np.int64))}
 
 
 def identifier(name: str) -> str:

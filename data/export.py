@@ -94,7 +94,7 @@ def _new_folder(out: Path, curated: CuratedSet) -> Iterator[Path]:
     """A folder to write in that becomes ``out`` if all goes well, and vanishes with everything in it if not."""
     _check_free(out, curated.original.provenance.path)
     place = out.resolve()
-    part = place.parent / f".{place.name[:100]}.{uuid.uuid4().hex}.part"
+    part = place.parent / f".{uuid.uuid4().hex}.part"
     made: list[Path] = []
     try:
         for missing in [p for p in (place.parent, *place.parent.parents) if not p.exists()][::-1]:

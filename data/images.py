@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -43,6 +44,16 @@ class ImageStore(ABC):
     @abstractmethod
     def take(self, ids: Ids) -> ImageStore:
         """The same images restricted to ``ids``, in that order, still unread."""
+
+    def stacks(self, ids: Ids, most_px: int | None = None) -> Iterable[torch.Tensor]:
+        """The images ``ids`` in order, as saved, in as many (n, ch, H, W) as it takes.
+
+        ``most_px`` is for a quick look: an image longer than that may come reduced, where that is less work than reading
+        all of it: by a divisor of the whole factor that ``reduction`` names.
+        """
+        if len(ids) and self.shape is not None:
+            return [self.read_many(ids)]
+        return (self.read(int(i))[None] for i in ids)
 
     def read_many(self, ids: Ids) -> torch.Tensor:
         """(n, ch, H, W) as saved. Raises DifferentSizes, which is a ValueError, where they cannot be stacked."""
@@ -117,11 +128,14 @@ class Images:
         """De-normalised images, float32 (n, ch, H, W), [0, 1] being the displayable range; not clamped."""
         return self.pixel_space.to_unit(self.stored(ids))
 
-    def viewable(self, ids: Ids, contrast: Contrast = "as trained") -> list[np.ndarray]:
-        """uint8 RGB images (H, W, 3), one an id; a list because a folder's images may differ in size."""
-        if self.shape is not None:
-            return list(to_viewable(self.stored(ids), self.pixel_space, contrast)) if len(ids) else []
-        return [to_viewable(self.store.read(int(i))[None], self.pixel_space, contrast)[0] for i in ids]
+    def viewable(self, ids: Ids, contrast: Contrast = "as trained", most_px: int | None = None) -> list[np.ndarray]:
+        """uint8 RGB images (H, W, 3), one an id; a list because a folder's images may differ in size.
+
+        ``most_px`` lets those longer than that come reduced, see ``ImageStore.stacks``; never where the contrast depends
+        on every pixel.
+        """
+        stacks = self.store.stacks(ids, most_px if contrast == "as trained" else None)
+        return [image for stack in stacks for image in to_viewable(stack, self.pixel_space, contrast)]
 
     def sample_ids(self, most: int = IMAGES_A_SAMPLE) -> np.ndarray:
         """All ids, or ``most`` of them evenly spread where there are more; int64."""
@@ -142,6 +156,14 @@ def batches(images: Images, size: int) -> Iterator[np.ndarray]:
     """Ids of consecutive batches, int64, ``size`` at a time."""
     for start in range(0, len(images), size):
         yield np.arange(start, min(start + size, len(images)))
+
+
+def reduction(longer_side: int, most_px: int) -> int:
+    """The smallest whole factor that makes ``longer_side`` pixels ``most_px`` at most.
+
+    A whole one, so that every pixel of the smaller image is the mean of as many whole pixels of the larger.
+    """
+    return math.ceil(longer_side / most_px)
 
 
 def _size(shape: tuple[int, ...]) -> str:

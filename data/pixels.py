@@ -101,6 +101,8 @@ def to_viewable(stored: torch.Tensor, space: PixelSpace, contrast: Contrast = "a
     ``2.5 std`` clips each image at its mean ± 2.5 standard deviations first, as MTT does with the whole set's before it
     logs a grid. Spaces without a displayable range are always stretched in one of the two ways.
     """
+    if space.kind == "uint8" and stored.dtype == torch.uint8 and contrast == "as trained":
+        return _as_rgb(stored.permute(0, 2, 3, 1)).numpy()  # what would be computed is what is there
     values = space.to_unit(stored)
     if contrast == "2.5 std":
         flat = values.flatten(1)
@@ -108,8 +110,8 @@ def to_viewable(stored: torch.Tensor, space: PixelSpace, contrast: Contrast = "a
         values = values.clamp(centre - 2.5 * spread, centre + 2.5 * spread)
     if contrast != "as trained" or not space.displayable:
         low = values.amin(dim=(1, 2, 3), keepdim=True)
-        values = (values - low) / (values.amax(dim=(1, 2, 3), keepdim=True) - low).clamp_min(1e-12)
-    pixels = (values.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+        values = (values - low).div_((values.amax(dim=(1, 2, 3), keepdim=True) - low).clamp_min(1e-12))
+    pixels = values.clamp(0, 1).mul_(255).round_().to(torch.uint8).permute(0, 2, 3, 1)
     return _as_rgb(pixels).numpy()
 
 

@@ -54,6 +54,12 @@ class SampleQuery:
             raise ImpossibleRequest("a page needs an offset and a limit of 0 or more.")
 
     @property
+    def takes_all(self) -> bool:
+        """Whether every sample fits, in stored order, so that nobody need be asked."""
+        asked = (self.classes, self.flagged_by, self.score_of, self.decision, self.among, self.sort_by)
+        return all(condition is None for condition in asked)
+
+    @property
     def analyses(self) -> tuple[str, ...]:
         """The analyses whose evidence the answer needs."""
         sort = self.sort_by[0] if self.sort_by is not None and len(self.sort_by) == 2 else None

@@ -11,6 +11,7 @@ import mmap
 import os
 import struct
 import sys
+import uuid
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ def outline(path: Path) -> object:
 
 def write_torch(value: object, path: Path) -> None:
     """``torch.save``, compactly (a view does not drag its storage along) and atomically (``path`` is whole or untouched)."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         with part.open("wb") as file:
             torch.save(_compact(value, {}), file)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 MOST_PICKLE_BYTES = 128 << 20
-MOST_READS = 4_000_000
+MOST_READS = 1_000_000
 """Reads a pickle may take, two or three an instruction: bounds both time and the number of objects."""
 LONGEST_LINE = 1 << 16
 

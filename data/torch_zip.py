@@ -12,6 +12,7 @@ import zlib
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from data.bounded_reads import BoundedReads, TooMuch
 from data.errors import UnreadableInput
 from data.torch_pickle import Buffer, NotPlainData
 
@@ -50,7 +51,9 @@ class ZipMembers:
 
     def __init__(self, where: str, file: BinaryIO, data: mmap.mmap) -> None:
         try:
-            members = zipfile.ZipFile(_BoundedReads(file)).infolist()  # type: ignore[arg-type]
+            members = zipfile.ZipFile(BoundedReads(file, MOST_DIRECTORY_BYTES)).infolist()  # type: ignore[arg-type]
+        except TooMuch:
+            raise NotPlainData("is a zip archive with more parts than a set of tensors has") from None
         except zipfile.BadZipFile as error:
             raise UnreadableInput(f"{where} is incomplete or damaged ({error}); copy or download it again.") from error
         pickles = [member.filename for member in members if member.filename.endswith("/data.pkl")]
@@ -97,16 +100,3 @@ class ZipMembers:
         if len(inflated) != member.file_size:
             raise EOFError("a compressed part does not have the size that its directory says")
         return Span(bytearray(inflated), 0, len(inflated))
-
-
-class _BoundedReads:
-    """A file for zipfile that refuses to read a directory larger than any torch file has."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
-
-    def read(self, size: int = -1) -> bytes:
-        if size > MOST_DIRECTORY_BYTES:
-            raise NotPlainData("is a zip archive with more parts than a set of tensors has")
-        return self._file.read(size if size >= 0 else MOST_DIRECTORY_BYTES)

@@ -145,13 +145,13 @@ class Workspace:
         """Take back the annotator's latest standing decision on one sample; None where nothing stands."""
         return self._decisions.undo(self._sets.record(set_id).id, annotator, sample_id)
 
-    def decisions(self, set_id: str, sample_id: int | None = None) -> list[Decision]:
-        """The whole log of a set or of one sample, undos included, oldest first."""
-        return self._decisions.entries(set_id, sample_id)
+    def decisions(self, set_id: str, sample_id: int | None = None, latest: int | None = None) -> list[Decision]:
+        """The log of a set or of one sample, undos included, oldest first: the whole, or its ``latest`` entries."""
+        return self._decisions.entries(set_id, sample_id, latest)
 
-    def states(self, set_id: str) -> dict[int, SampleState]:
-        """Where the log leaves every sample with a standing decision."""
-        return self._decisions.states(set_id)
+    def states(self, set_id: str, ids: Ids | None = None) -> dict[int, SampleState]:
+        """Where the log leaves every sample, or each of ``ids``, that has a standing decision."""
+        return self._decisions.states(set_id, ids)
 
     def decision_counts(self, set_id: str) -> dict[str, int]:
         """Samples by where the log leaves them: kept, relabelled, softened, pruned, skipped, undecided; sums to N."""
@@ -190,6 +190,8 @@ class Workspace:
     def select(self, set_id: str, query: SampleQuery) -> SamplePage:
         """The samples that ``query`` asks for. Raises ImpossibleRequest where it names evidence that is not there."""
         size = self._sets.record(set_id).n
+        if query.takes_all:
+            return SamplePage(np.arange(query.offset, max(query.offset, min(query.offset + query.limit, size))), size)
         asked = statement(set_id, size, query, {name: self._evidence.find(set_id, name) for name in query.analyses})
         total, ids = self._database.rows(asked.sql, asked.parameters, **asked.tables)[0]
         return SamplePage(np.asarray(ids or [], dtype=np.int64), total)

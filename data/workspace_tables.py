@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from data.soft_labels import Ids
+
 SCHEMA_VERSION = 1
 
 Columns = Mapping[str, Sequence[Any] | np.ndarray]
@@ -29,6 +31,15 @@ class Tables(Protocol):
 
     def writing(self) -> AbstractContextManager[Execute]:
         """One transaction, one writer at a time; on disk when the block ends, as if never begun when it raises."""
+
+
+WANTED = "sample_id in (select sample_id from wanted)"
+"""The condition that goes with ``wanted``."""
+
+
+def wanted(ids: Ids) -> Columns:
+    """Sample ids as the columns of a table ``wanted``."""
+    return {"sample_id": np.unique(np.asarray(ids, dtype=np.int64))}
 
 
 # No keys and no indexes: writers are serialised, every key is made here, and DuckDB checks keys at a high price.

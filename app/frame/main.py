@@ -13,7 +13,7 @@ from app.pages.analysis import analysis_page
 from app.pages.browse import browse_page
 from app.pages.decide import decide_page
 from app.pages.export import export_page
-from app.pages.sets import sets_page
+from app.pages.sets import NextPages, sets_page
 from app.selection import choose_set
 from app.services import services
 
@@ -30,22 +30,16 @@ OTHER_ICON = ":material/analytics:"
 
 def main() -> None:
     st.set_page_config(page_title="Stillroom", page_icon=str(ICON), layout="wide")
-    page = st.navigation(
-        {
-            "The set": [
-                st.Page(sets_page, title="Sets", url_path="sets", icon=":material/inventory_2:", default=True),
-                st.Page(browse_page, title="Browse", url_path="browse", icon=":material/grid_view:"),
-            ],
-            "Diagnose": [
-                st.Page(analysis_page(entry), title=entry.title, url_path=entry.name, icon=ICONS.get(entry.name, OTHER_ICON))
-                for entry in analyses().values()
-            ],
-            "Curate": [
-                st.Page(decide_page, title="Decide", url_path="decide", icon=":material/keyboard:"),
-                st.Page(export_page, title="Export", url_path="export", icon=":material/output:"),
-            ],
-        }
-    )
+    browse = st.Page(browse_page, title="Browse", url_path="browse", icon=":material/grid_view:")
+    diagnose = [
+        st.Page(analysis_page(entry), title=entry.title, url_path=entry.name, icon=ICONS.get(entry.name, OTHER_ICON))
+        for entry in analyses().values()
+    ]
+    decide = st.Page(decide_page, title="Decide", url_path="decide", icon=":material/keyboard:")
+    export = st.Page(export_page, title="Export", url_path="export", icon=":material/output:")
+    following = NextPages(browse, diagnose[0], decide, export)
+    sets = st.Page(lambda: sets_page(following), title="Sets", url_path="sets", icon=":material/inventory_2:", default=True)
+    page = st.navigation({"The set": [sets, browse], "Diagnose": diagnose, "Curate": [decide, export]})
     with st.sidebar:
         choose_set()
         jobs_panel()

@@ -11,6 +11,7 @@ from analysis.registry import Analysis
 from app.components.gallery import gallery
 from app.figures import heat_map, per_class_chart, scatter_map
 from app.jobs import run_progress
+from app.notes import notes
 from app.pages.browse import lassoed_ids
 from app.parameter_form import parameter_form
 from app.sample_panel import sample_panel
@@ -18,6 +19,7 @@ from app.selection import current_set
 from app.selection_actions import selection_actions
 from app.services import services
 from app.tiles import captions, sheet
+from app.words import plain
 from data.distilled_set import DistilledSet
 from data.errors import StillroomError
 from data.sample_query import SampleQuery
@@ -25,6 +27,9 @@ from data.workspace import RunRecord, SetRecord
 
 WORST = 60
 FIGURES_A_ROW = 3
+MATRIX_PX = 480
+GROUP = "group"
+"""The per-class column that says head, medium or tail; it colours the chart."""
 
 
 def analysis_page(entry: Analysis) -> Callable[[], None]:
@@ -44,7 +49,7 @@ def _page(entry: Analysis) -> None:
     st.caption(f"After {entry.paper}")
     missing = entry.missing(distilled_set)
     if missing:
-        st.info(f"This needs {' and '.join(missing)}, which **{record.name}** does not have.", icon=":material/info:")
+        st.info(f"This needs {' and '.join(missing)}, which **{plain(record.name)}** does not have.", icon=":material/info:")
         return
     _form(entry, record, distilled_set)
     _state(entry, record)
@@ -98,9 +103,7 @@ def _headline(run: RunRecord, findings: Findings) -> None:
         for column, figure in zip(st.columns(FIGURES_A_ROW), row, strict=False):
             column.metric(figure.label, figure.shown)
             column.caption("; ".join(filter(None, (figure.interval, figure.basis))) + f", n = {figure.n:,}")
-    if findings.caveats:
-        bullets = "\n".join(f"- {caveat}" for caveat in findings.caveats)
-        st.warning(bullets if len(findings.caveats) > 1 else findings.caveats[0], icon=":material/info:")
+    notes("Before you rely on this", findings.caveats)
     parameters = ", ".join(f"{name} = {value}" for name, value in run.parameters.items() if value != "")
     took = "" if run.seconds is None else f" in {run.seconds:.1f} s on {run.device}"
     st.caption(f"Computed{took}{' with ' + parameters if parameters else ''}.")
@@ -111,20 +114,21 @@ def _charts(record: SetRecord, findings: Findings, distilled_set: DistilledSet) 
     query = SampleQuery()
     if {"x", "y"} <= set(findings.per_sample.columns):
         query = _map(record, findings, distilled_set)
-    measures = [c for c in findings.per_class.columns if c not in ("class_id", "class_name")]
+    measures = [c for c in findings.per_class.columns if c not in ("class_id", "class_name", GROUP)]
     if len(findings.per_class) and measures:
         first = measures.index(findings.headline) if findings.headline else 0
         column = st.selectbox("Per class", measures, index=first, format_func=lambda name: name.replace("_", " "))
         event = st.plotly_chart(
-            per_class_chart(findings.per_class, column),
+            per_class_chart(findings.per_class, column, groups=findings.per_class.get(GROUP)),
             on_select="rerun",
             selection_mode=("points", "box"),
             key=f"classes {column} {record.id}",
         )
         classes = tuple(lassoed_ids(event.selection.points))
         query = SampleQuery(classes=classes or None, among=query.among)
-    for name, matrix in findings.matrices.items():
-        st.plotly_chart(heat_map(matrix), key=f"matrix {name}")
+    with st.container(horizontal=True, gap="small"):
+        for name, matrix in findings.matrices.items():
+            st.plotly_chart(heat_map(matrix), key=f"matrix {name}", width=MATRIX_PX)
     return query
 
 
@@ -172,13 +176,13 @@ def _worst_gallery(entry: Analysis, record: SetRecord, distilled_set: DistilledS
         st.info("Nothing here is flagged." if only_flagged else "No sample fits.")
         return
     actions = st.container()
-    grid, panel = st.columns([3.6, 1.2], gap="medium")
+    grid, panel = st.columns([3, 1.3], gap="medium")
     with grid:
         flags, scores = (
             workspace.flags(record.id, page.ids, entry.name),
             workspace.values(record.id, entry.name, "score", page.ids),
         )
-        tiles = captions(distilled_set, page.ids, workspace.states(record.id), flags, scores)
+        tiles = captions(distilled_set, page.ids, workspace.states(record.id, page.ids), flags, scores)
         picked = gallery(sheet(distilled_set, page.ids, "as trained"), tiles, key=f"{key} gallery")
     with actions:
         selection_actions(record.id, distilled_set, picked.selected, entry.name, key)

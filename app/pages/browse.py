@@ -16,7 +16,7 @@ from app.sample_panel import sample_panel
 from app.selection import current_set
 from app.selection_actions import selection_actions
 from app.services import services
-from app.tiles import captions, sheet, state_word
+from app.tiles import captions, prepare, sheet, state_word
 from data.distilled_set import DistilledSet
 from data.errors import StillroomError
 from data.pixels import CONTRASTS
@@ -64,14 +64,16 @@ def _lassoed(record: SetRecord, distilled_set: DistilledSet, query: SampleQuery)
 def lassoed_ids(points: Sequence[dict]) -> list[int]:
     """Sample ids of selected chart points, from their customdata."""
     found = (point.get("customdata") for point in points)
-    return sorted({int(np.ravel(data)[0]) for data in found if data is not None})
+    # Plotly packs the numbers of a chart; a packed row comes back as {"0": …, "1": …} instead of a list.
+    rows = (list(data.values()) if isinstance(data, dict) else data for data in found if data is not None)
+    return sorted({int(np.ravel(row)[0]) for row in rows})
 
 
 @st.fragment
 def _grid(record: SetRecord, distilled_set: DistilledSet, query: SampleQuery) -> None:
     key = f"grid {record.id}"
     try:
-        page, size, contrast = _pager(record, query, key)
+        page, following, size, contrast = _pager(record, query, key)
     except StillroomError as error:
         st.error(str(error), icon=":material/error:")
         return
@@ -82,8 +84,8 @@ def _grid(record: SetRecord, distilled_set: DistilledSet, query: SampleQuery) ->
         _label_rows(record, distilled_set, page)
         return
     actions = st.container()
-    grid, panel = st.columns([3.6, 1.2], gap="medium")
-    states = services().workspace.states(record.id)
+    grid, panel = st.columns([3, 1.3], gap="medium")
+    states = services().workspace.states(record.id, page.ids)
     flags, scores = _flags_and_scores(record, query, page.ids)
     with grid:
         chosen = gallery(
@@ -92,6 +94,7 @@ def _grid(record: SetRecord, distilled_set: DistilledSet, query: SampleQuery) ->
             key=f"{key} gallery",
             size=size,
         )
+    prepare(distilled_set, following, contrast)
     with actions:
         selection_actions(record.id, distilled_set, chosen.selected, query.flagged_by, key)
     with panel:
@@ -101,7 +104,8 @@ def _grid(record: SetRecord, distilled_set: DistilledSet, query: SampleQuery) ->
             sample_panel(record.id, distilled_set, chosen.focused, contrast, key)
 
 
-def _pager(record: SetRecord, query: SampleQuery, key: str) -> tuple[SamplePage, int, str]:
+def _pager(record: SetRecord, query: SampleQuery, key: str) -> tuple[SamplePage, np.ndarray, int, str]:
+    """The controls above the grid; returns the page they choose, the ids of the one after it, tile size and contrast."""
     row = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
     moving = row.container(horizontal=True, vertical_alignment="center", gap="small")
     limit = row.selectbox("A page", PAGE_SIZES, index=1, key=f"{key} limit", width=110)
@@ -110,11 +114,11 @@ def _pager(record: SetRecord, query: SampleQuery, key: str) -> tuple[SamplePage,
     at = f"{key} page"
     step: Callable[[int], None] = lambda by: st.session_state.update({at: st.session_state.get(at, 0) + by})  # noqa: E731
     number = st.session_state.setdefault(at, 0)
-    page = services().workspace.select(record.id, replace(query, offset=number * limit, limit=limit))
+    page, following = _page_at(record, query, number, limit)
     last = max(0, (page.total - 1) // limit)
     if number > last:
         st.session_state[at] = number = last
-        page = services().workspace.select(record.id, replace(query, offset=number * limit, limit=limit))
+        page, following = _page_at(record, query, number, limit)
     first = number * limit
     moving.button(
         "",
@@ -138,7 +142,13 @@ def _pager(record: SetRecord, query: SampleQuery, key: str) -> tuple[SamplePage,
         f"**{first + 1:,} to {first + len(page.ids):,}** of {page.total:,}" if page.total else "**0** samples",
         width="content",
     )
-    return page, size, contrast
+    return page, following, size, contrast
+
+
+def _page_at(record: SetRecord, query: SampleQuery, number: int, limit: int) -> tuple[SamplePage, np.ndarray]:
+    """One page, and the ids of the one after it, found with one question."""
+    both = services().workspace.select(record.id, replace(query, offset=number * limit, limit=2 * limit))
+    return SamplePage(both.ids[:limit], both.total), both.ids[limit:]
 
 
 def _flags_and_scores(record: SetRecord, query: SampleQuery, ids: np.ndarray) -> tuple[dict[int, bool], dict[int, float]]:
@@ -152,7 +162,7 @@ def _flags_and_scores(record: SetRecord, query: SampleQuery, ids: np.ndarray) ->
 
 def _label_rows(record: SetRecord, distilled_set: DistilledSet, page: SamplePage) -> None:
     """A set of labels without images: a table instead of a grid."""
-    states = services().workspace.states(record.id)
+    states = services().workspace.states(record.id, page.ids)
     rows = {"sample": page.ids, "given label": [distilled_set.class_names[distilled_set.labels[i]] for i in page.ids]}
     for name, source in distilled_set.label_sources.items():
         rows[name] = source.probabilities(page.ids).numpy().tolist()

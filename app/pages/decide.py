@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import pandas as pd
@@ -26,21 +27,30 @@ def decide_page() -> None:
 
 
 def _choices(record: SetRecord, distilled_set: DistilledSet) -> tuple[Queue, str]:
-    which, classes_at, contrast_at, who = st.columns([3, 3, 1.4, 1.6], vertical_alignment="bottom")
+    row = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
     choices = queues(list(services().workspace.evidence(record.id)))
-    queue = which.selectbox("Queue", choices, format_func=queue_title, key=f"queue {record.id}")
-    classes = classes_at.multiselect(
+    if f"queue {record.id}" not in st.session_state:
+        st.session_state[f"queue {record.id}"] = _first_with_work(record, choices)
+    queue = row.selectbox("Queue", choices, format_func=queue_title, key=f"queue {record.id}", width=350)
+    classes = row.multiselect(
         "Class",
         range(distilled_set.num_classes),
         format_func=distilled_set.class_names.__getitem__,
         placeholder="all",
         key=f"queue classes {record.id}",
+        width=230,
     )
-    contrast = contrast_at.selectbox("Contrast", CONTRASTS, key="decide contrast")
-    st.session_state["annotator"] = who.text_input(
-        "Your name", value=st.session_state.get("annotator", ""), placeholder="local"
+    contrast = row.selectbox("Contrast", CONTRASTS, key="decide contrast", width=150)
+    st.session_state["annotator"] = row.text_input(
+        "Your name", value=st.session_state.get("annotator", ""), placeholder="local", width=150
     )
     return Queue(queue.way, queue.analysis, tuple(classes) or None), contrast
+
+
+def _first_with_work(record: SetRecord, choices: list[Queue]) -> Queue:
+    """The first queue that holds anything: a newcomer must not meet an empty one while there is work."""
+    holds = (choice for choice in choices if services().workspace.select(record.id, replace(choice.query, limit=1)).total)
+    return next(holds, choices[0])
 
 
 @st.fragment
@@ -65,7 +75,7 @@ def _progress(record: SetRecord, distilled_set: DistilledSet) -> None:
     st.progress(
         settled / len(distilled_set), text=f"{settled:,} of {len(distilled_set):,} decided{': ' + words if words else ''}"
     )
-    log = services().workspace.decisions(record.id)[-LATEST:]
+    log = services().workspace.decisions(record.id, latest=LATEST)
     if log:
         with st.expander("Latest decisions"):
             st.dataframe(_log_table(log, distilled_set), hide_index=True, width="stretch")

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
 
-from app.components.gallery import gallery
-from app.selection import current_set, switch_to
+from app.notes import notes
+from app.pictures import show_strip
+from app.selection import chosen_record, switch_to
 from app.services import services
-from app.tiles import captions, sheet
+from app.tiles import sheet
 from app.uploads import keep_upload
+from app.words import plain
 from data.demo import DEMO
-from data.distilled_set import DistilledSet, OpenOptions
+from data.distilled_set import GIVEN, DistilledSet, OpenOptions
 from data.errors import StillroomError
 from data.formats import FORMATS
 from data.pixels import PROFILES
@@ -40,9 +43,20 @@ FILE_TYPES = [
     "safetensors",
 ]
 STRIP_IMAGES = 12
+STRIP_PX = 80
 
 
-def sets_page() -> None:
+@dataclass(frozen=True)
+class NextPages:
+    """Where to go once a set is open."""
+
+    browse: StreamlitPage
+    diagnose: StreamlitPage
+    decide: StreamlitPage
+    export: StreamlitPage
+
+
+def sets_page(following: NextPages) -> None:
     st.title("Sets")
     records = services().workspace.sets()
     if not records:
@@ -54,10 +68,23 @@ def sets_page() -> None:
         with from_upload:
             _open_upload()
     if records:
-        record, distilled_set = current_set()
-        _summary(record, distilled_set)
-        _settings(record, distilled_set)
+        _set_at_hand(following)
         _list_of_sets(records)
+
+
+def _set_at_hand(following: NextPages) -> None:
+    record = chosen_record()
+    try:
+        distilled_set = services().workspace.load(record.id)
+    except StillroomError as error:
+        st.header(plain(record.name))
+        st.error(str(error), icon=":material/error:")
+        _forget_button(record)
+        return
+    _summary(record, distilled_set)
+    _next_steps(record, distilled_set, following)
+    _label_sources(distilled_set)
+    _settings(record, distilled_set)
 
 
 def _welcome() -> None:
@@ -125,10 +152,8 @@ def _open(path: Path, options: OpenOptions) -> None:
 
 
 def _summary(record: SetRecord, distilled_set: DistilledSet) -> None:
-    st.header(record.name)
-    st.caption(f"`{record.path}`  ·  format **{record.format}**  ·  method **{record.method}**")
-    for warning in distilled_set.provenance.warnings:
-        st.warning(warning, icon=":material/warning:")
+    st.header(plain(record.name))
+    st.caption(f"`{record.path}`  ·  format **{record.format}**  ·  method **{plain(record.method)}**")
     per_class = distilled_set.per_class
     facts = [
         ("Samples", f"{len(distilled_set):,}"),
@@ -137,19 +162,39 @@ def _summary(record: SetRecord, distilled_set: DistilledSet) -> None:
         ("Stored image", _shape(distilled_set)),
         ("Pixel space", distilled_set.pixel_space.name if distilled_set.pixel_space else "no images"),
     ]
-    for column, (label, value) in zip(st.columns(len(facts)), facts, strict=True):
-        column.metric(label, value)
+    with st.container(horizontal=True, gap="large"):
+        for label, value in facts:
+            st.metric(label, value, width="content")
     if distilled_set.images is not None:
-        _first_of_each_class(record, distilled_set)
+        _first_of_each_class(distilled_set)
         st.caption(_pixel_sentence(distilled_set))
-    _label_sources(distilled_set)
+    notes("How the files were read", distilled_set.provenance.warnings)
 
 
-def _first_of_each_class(record: SetRecord, distilled_set: DistilledSet) -> None:
+def _next_steps(record: SetRecord, distilled_set: DistilledSet, following: NextPages) -> None:
+    """What one does with an open set, in order, and how far it is."""
+    workspace = services().workspace
+    done, possible = len(workspace.evidence(record.id)), len(services().analyses_for(distilled_set))
+    decided = len(distilled_set) - workspace.decision_counts(record.id)["undecided"]
+    steps = [
+        (following.browse, "Browse", "Look at every sample; filter, sort, select."),
+        (following.diagnose, "Diagnose", f"{done} of {possible} analyses have run. Start with any of them on the left."),
+        (following.decide, "Decide", f"{decided:,} of {len(distilled_set):,} decided. Keep, relabel or prune by keyboard."),
+        (following.export, "Export", "See what would change, then write the curated files."),
+    ]
+    st.subheader("What next")
+    for column, (page, name, words) in zip(st.columns(len(steps)), steps, strict=True):
+        with column.container(border=True, height="stretch", gap="xsmall"):
+            st.page_link(page, label=f"**{name}**")
+            st.caption(words)
+
+
+def _first_of_each_class(distilled_set: DistilledSet) -> None:
     """The first sample of up to STRIP_IMAGES classes."""
     present, first = np.unique(distilled_set.labels, return_index=True)
     ids = [int(i) for i in first[:STRIP_IMAGES]]
-    gallery(sheet(distilled_set, ids, "as trained"), captions(distilled_set, ids, {}), key=f"strip {record.id}", size=80)
+    names = [distilled_set.class_names[distilled_set.labels[i]] for i in ids]
+    show_strip(sheet(distilled_set, ids, "as trained"), names, STRIP_PX)
     if len(present) > STRIP_IMAGES:
         st.caption(f"The first image of the first {STRIP_IMAGES} of {len(present):,} classes; **Browse** shows them all.")
 
@@ -167,7 +212,7 @@ def _label_sources(distilled_set: DistilledSet) -> None:
     rows = [{"label source": "given", "kind": "hard label", "dtype": "int64", "shape": f"({len(distilled_set)},)"}]
     rows += [
         {
-            "label source": name,
+            "label source": "given soft label" if name == GIVEN else name,
             "kind": source.kind,
             "dtype": str(source.dtype).removeprefix("torch."),
             "shape": f"({len(source)}, {source.num_classes})",
@@ -197,11 +242,14 @@ def _settings(record: SetRecord, distilled_set: DistilledSet) -> None:
         options = replace(options, repeat=repeat)
         if options != record.options:
             _apply(record, options)
-        if st.button(
-            "Forget this set", help="Takes it off this list. Its files and its decisions stay.", key=f"forget {record.id}"
-        ):
-            services().workspace.remove_set(record.id)
-            st.rerun()
+        _forget_button(record)
+
+
+def _forget_button(record: SetRecord) -> None:
+    words = "Takes it off this list. Its files and its decisions stay."
+    if st.button("Forget this set", help=words, key=f"forget {record.id}"):
+        services().workspace.remove_set(record.id)
+        st.rerun()
 
 
 def _apply(record: SetRecord, options: OpenOptions) -> None:

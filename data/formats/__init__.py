@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import stat
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 
@@ -38,11 +39,16 @@ FORMATS: dict[str, ModuleType] = {
 }
 
 
+MOST_LOOKED_INTO = 16
+
+
 def open_set(path: str | Path, options: OpenOptions = OpenOptions()) -> DistilledSet:
     """Open the distilled set at ``path`` as its authors saved it, lazily, with what lies beside it (formats.companions).
 
     Raises UnreadableInput where nothing is there, no format recognises it, or the one that does cannot read it.
     """
+    if not str(path):
+        raise UnreadableInput("the path of the set is empty; give the file or folder of a distilled set.")
     place = Path(path)
     _check_place(place)
     try:
@@ -74,6 +80,17 @@ def _format_for(path: Path, options: OpenOptions) -> ModuleType:
     for module in FORMATS.values():
         if module.recognises(path):
             return module
+    if inside := _sets_inside(path):
+        raise UnreadableInput(f"{path} is no distilled set itself but holds {', '.join(inside)}; point at one of them.")
     raise UnreadableInput(
         f"{path} is no distilled set that Stillroom knows; it opens {'; '.join(m.TITLE for m in FORMATS.values())}."
     )
+
+
+def _sets_inside(path: Path) -> list[str]:
+    """The first few entries of a folder that are sets, by name: repeats, phases or steps that lie side by side."""
+    if not path.is_dir():
+        return []
+    with os.scandir(path) as entries:
+        names = sorted(islice((entry.name for entry in entries), MOST_LOOKED_INTO))
+    return [name for name in names if any(module.recognises(path / name) for module in FORMATS.values())]

@@ -20,10 +20,14 @@ import numpy as np
 import torch
 from numpy.lib import format as npy_format
 
+from data.bounded_reads import BoundedReads
 from data.errors import UnreadableInput
 
 MOST_INFLATED = 1 << 30
 MOST_AXES = 8
+MOST_HEADER_BYTES = 1 << 16
+MOST_DIRECTORY_BYTES = 1 << 20
+LARGEST_ARRAY = 1 << 62
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _BROKEN = (OSError, EOFError, ValueError, KeyError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
@@ -49,7 +53,7 @@ def read_npy(path: Path) -> np.ndarray:
             header = _read_header(file, path.name)
             header = Header(header.shape, header.dtype, header.fortran, file.tell())
     except _BROKEN as error:
-        raise UnreadableInput(f"{path.name} cannot be read as a .npy file ({error}); save it again with np.save.") from error
+        raise UnreadableInput(f"{path.name} cannot be read as a .npy file ({_brief(error)}); save it again.") from error
     return _map(path, header, path.name)
 
 
@@ -60,10 +64,12 @@ def npz_headers(path: Path) -> dict[str, Header]:
     other than the one that is stored.
     """
     try:
+        with path.open("rb") as file:
+            zipfile.ZipFile(BoundedReads(file, MOST_DIRECTORY_BYTES)).close()  # type: ignore[arg-type]
         with zipfile.ZipFile(path) as archive, path.open("rb") as file:
             return {_key(info): _member_header(archive, info, file, path.name) for info in archive.infolist()}
     except _BROKEN as error:
-        raise UnreadableInput(f"{path.name} cannot be read as a .npz file ({error}); save it again.") from error
+        raise UnreadableInput(f"{path.name} cannot be read as a .npz file ({_brief(error)}); save it again.") from error
 
 
 def read_npz(path: Path, key: str, header: Header) -> np.ndarray:
@@ -82,7 +88,7 @@ def read_npz(path: Path, key: str, header: Header) -> np.ndarray:
             data = np.empty(header.nbytes, np.uint8)
             _fill(file, data, where)
     except _BROKEN as error:
-        raise UnreadableInput(f"{where} cannot be unpacked ({error}); the file is damaged: get it again.") from error
+        raise UnreadableInput(f"{where} cannot be unpacked ({_brief(error)}); the file is damaged: get it again.") from error
     return data.view(header.dtype).reshape(header.shape, order="F" if header.fortran else "C")
 
 
@@ -104,7 +110,8 @@ def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise UnreadableInput(f"{path.name} cannot be read as a .safetensors file ({error}); save it again.") from error
+        what = f"{path.name} cannot be read as a .safetensors file"
+        raise UnreadableInput(f"{what} ({_brief(error)}); save it again.") from error
 
 
 def write_safetensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
@@ -167,7 +174,13 @@ def _data_start(file: IO[bytes], header_offset: int) -> int:
     return header_offset + _LOCAL_HEADER.size + name_length + extra_length
 
 
-def _read_header(file: IO[bytes], where: str) -> Header:
+def _brief(error: Exception) -> str:
+    """What the library says, which may quote a long header."""
+    return " ".join(str(error)[:200].split()) or type(error).__name__
+
+
+def _read_header(stream: IO[bytes], where: str) -> Header:
+    file = BoundedReads(stream, MOST_HEADER_BYTES)  # a header says how long it is, and deflated it costs nothing
     version = npy_format.read_magic(file)
     read = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}.get(version)
     if read is None:
@@ -180,8 +193,12 @@ def _read_header(file: IO[bytes], where: str) -> Header:
         raise UnreadableInput(
             f"{where}: holds Python objects, which can carry code and are not read; save plain arrays instead."
         )
-    if len(shape) > MOST_AXES or any(size < 0 for size in shape):
+    # NumPy's own bound, which an empty axis does not lift.
+    extent = math.prod(max(1, size) for size in shape) * dtype.itemsize
+    if len(shape) > MOST_AXES or min(shape, default=0) < 0 or extent > LARGEST_ARRAY:
         raise ValueError(f"shape {shape} is impossible")
+    if dtype.itemsize == 0:
+        raise ValueError(f"dtype {dtype} holds nothing")
     return Header(tuple(int(size) for size in shape), dtype, fortran, None)
 
 

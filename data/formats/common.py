@@ -14,7 +14,7 @@ import torch
 from data.distilled_set import GIVEN, DistilledSet, OpenOptions, Provenance, numbered_classes
 from data.errors import ImpossibleRequest, UnreadableInput
 from data.images import Images, TensorStore
-from data.known_datasets import class_names_of, guess_dataset
+from data.known_datasets import class_count_of, class_names_of, guess_dataset
 from data.pixel_detection import detect_pixel_space
 from data.pixels import PROFILES, PixelSpace
 from data.soft_labels import DenseSoftLabels, Kind, SoftLabels, detect_kind, hard_labels
@@ -24,7 +24,7 @@ MOST_CHECKED_VALUES = 1 << 28
 ROWS_A_LOOK = 4096
 REAL_DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.uint8)
 INTEGER_DTYPES = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
-MOST_CLASSES = 1_000_000
+MOST_CLASSES = 100_000
 METHODS = {
     name.lower(): name
     for name in ("DC", "DSA", "DM", "DD", "SLDD", "IDC", "CAFE", "MTT", "FTD", "TESLA", "DATM", "GLaD", "KIP", "LTDD")
@@ -148,12 +148,12 @@ def make_set(
     images: Images | None,
     extras: Mapping[str, object] | None = None,
 ) -> DistilledSet:
-    """A set with class names from the data set its path names, or numbered ones."""
-    dataset = guess_dataset(provenance.path)
+    """A set with as many classes as the data set that its path names, where labels do not say more; and their names."""
+    dataset = dataset_of(provenance)
     classes = given.num_classes if given is not None else _count_classes(labels, provenance.path.name)
     known = class_names_of(dataset)
-    if given is None and len(known) > classes:
-        classes = len(known)
+    if given is None:  # classes without a sample count too: a continual-learning step has a fifth of them
+        classes = max(classes, class_count_of(dataset) or 0)
     return DistilledSet(
         name=provenance.path.stem or provenance.path.name,
         labels=labels,
@@ -163,6 +163,11 @@ def make_set(
         label_sources={} if given is None else {GIVEN: given},
         extras=extras or {},
     )
+
+
+def dataset_of(provenance: Provenance) -> str | None:
+    """The data set that the path of the set's first file names, or None."""
+    return guess_dataset(provenance.files[0] if provenance.files else provenance.path)
 
 
 def image_tensor(distilled_set: DistilledSet) -> torch.Tensor:
@@ -185,11 +190,12 @@ def image_tensor(distilled_set: DistilledSet) -> torch.Tensor:
 def label_tensor(distilled_set: DistilledSet, like: torch.Tensor | None = None) -> torch.Tensor:
     """The set's own labels as a tensor: given soft labels (N, C) in their dtype, or int64 hard labels (N,).
 
-    ``like`` is the label tensor that the set was read from: its dtype and trailing shape are kept. Raises ImpossibleRequest
-    where the soft labels are not one full row a sample.
+    ``like`` is the label tensor that the set was read from: its dtype and trailing shape are kept. Without one, hard labels
+    win where soft ones do not have them as their most probable classes: a folder's classes, and what a teacher thinks of
+    them. Raises ImpossibleRequest where the soft labels are not one full row a sample.
     """
     given = distilled_set.label_sources.get(GIVEN)
-    if given is None:
+    if given is None or (like is None and not np.array_equal(hard_labels(given), distilled_set.labels)):
         return _hard_tensor(distilled_set.labels, like)
     if not isinstance(given, DenseSoftLabels):
         raise ImpossibleRequest(

@@ -12,6 +12,7 @@ file, as ``stillroom.json`` or as ``<file>.stillroom.json``.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,7 +64,7 @@ class Manifest:
 def find_manifest(path: Path) -> Path | None:
     """The manifest of the set at ``path``, if there is one."""
     places = [path / FILE] if path.is_dir() else [path.with_name(f"{path.name}.{FILE}"), path.parent / FILE]
-    return next((place for place in places if place.is_file()), None)
+    return next((place for place in places if os.path.isfile(place)), None)  # unlike is_file, False for too long a name
 
 
 def read_manifest(path: Path) -> Manifest:

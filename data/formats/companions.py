@@ -16,7 +16,7 @@ from data.curation import CuratedSet
 from data.distilled_set import GIVEN, DistilledSet, Reference, numbered_classes
 from data.errors import UnreadableInput
 from data.formats.array_files import as_tensor, read_npy
-from data.formats.common import INTEGER_DTYPES
+from data.formats.common import INTEGER_DTYPES, dataset_of
 from data.formats.companion_manifest import FILE, ImageFiles, Manifest, find_manifest, read_manifest
 from data.formats.hf_metadata import FILES as METADATA_FILES
 from data.formats.pictures import ViewableStore
@@ -208,7 +208,7 @@ def _reference(files: ImageFiles | None, classes: int) -> Reference | None:
 
 def _lost_dataset(curated: CuratedSet, out: Path) -> str | None:
     """The data set that the original's path names, where nothing written in ``out`` names it any more."""
-    dataset = guess_dataset(curated.original.provenance.path)
+    dataset = dataset_of(curated.original.provenance)
     return dataset if dataset not in {guess_dataset(Path(entry.name)) for entry in out.iterdir()} else None
 
 
@@ -226,7 +226,7 @@ def _loses_classes(opened: DistilledSet, lost_dataset: str | None, out: Path) ->
     names = opened.class_names
     if names == numbered_classes(len(names)):
         return not opened.per_class[-1]
-    if names == class_names_of(guess_dataset(opened.provenance.path)):
+    if names == class_names_of(dataset_of(opened.provenance)):
         return lost_dataset is not None
     return not ((out / names[0]).is_dir() or any((out / file).is_file() for file in METADATA_FILES))
 

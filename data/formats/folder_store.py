@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from data.errors import UnreadableInput
-from data.formats.pictures import GREY_MODES, is_deep, open_picture, pixels, to_tensor
+from data.formats.pictures import GREY_MODES, decode_reduced, is_deep, open_picture, pixels, to_tensor
 from data.images import ImageStore
 from data.soft_labels import Ids
 
@@ -49,20 +49,29 @@ class FolderStore(ImageStore):
 
     def read(self, sample_id: int) -> torch.Tensor:
         """One image, uint8 (ch, H, W). Raises UnreadableInput where it is broken, or not of the size all were taken for."""
-        name = self.names[sample_id]
-        with open_picture(self.root / name) as picture:
-            if self.look.grey and picture.mode not in GREY_MODES:
-                raise UnreadableInput(f"{name} is in colour, but the images looked at first are grey; convert or remove it.")
-            image = to_tensor(pixels(picture, self.look.grey))
-        if self.shape is not None and image.shape != self.shape:
-            raise UnreadableInput(
-                f"{name} is {image.shape[2]}x{image.shape[1]} pixels, but the images looked at first are all "
-                f"{self.shape[2]}x{self.shape[1]}; resize or remove it."
-            )
-        return image
+        return self._decoded(sample_id, None)
+
+    def stacks(self, ids: Ids, most_px: int | None = None) -> Iterable[torch.Tensor]:
+        """One image each, since every file is decoded by itself."""
+        return (self._decoded(int(i), most_px)[None] for i in ids)
 
     def take(self, ids: Ids) -> FolderStore:
         return FolderStore(self.root, [self.names[int(i)] for i in ids], self.look)
+
+    def _decoded(self, sample_id: int, most_px: int | None) -> torch.Tensor:
+        name = self.names[sample_id]
+        with open_picture(self.root / name) as picture:
+            width, height = picture.size
+            if self.look.grey and picture.mode not in GREY_MODES:
+                raise UnreadableInput(f"{name} is in colour, but the images looked at first are grey; convert or remove it.")
+            if self.shape is not None and (height, width) != self.shape[1:]:
+                raise UnreadableInput(
+                    f"{name} is {width}x{height} pixels, but the images looked at first are all "
+                    f"{self.shape[2]}x{self.shape[1]}; resize or remove it."
+                )
+            if most_px is not None:
+                decode_reduced(picture, most_px)
+            return to_tensor(pixels(picture, self.look.grey))
 
 
 def look_at(root: Path, names: Sequence[str]) -> Look:

@@ -8,6 +8,7 @@ outside [0, 1] in the result file is lost here.
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,7 @@ def recognises(path: Path) -> bool:
     size = _png_size(path)
     if size is None or not _pitches(*size):
         return False
-    if _listing_of(path).is_file():
+    if os.path.isfile(_listing_of(path)):  # unlike is_file, False for too long a name
         return True
     try:
         return _detect(_load(path)[0]) is not None
@@ -66,7 +67,7 @@ def read(path: Path, options: OpenOptions) -> DistilledSet:
         raise UnreadableInput(f"{path.name} is not a PNG file; a save_image grid is one.")
     pixels, mode = _load(path)
     listing = _listing_of(path)
-    if listing.is_file():
+    if os.path.isfile(listing):
         files = (path, listing)
         grid, places, labels = _read_listing(listing, pixels.shape, mode)
     else:
@@ -93,7 +94,7 @@ def write(curated: CuratedSet, out: Path) -> list[Path]:
     grid = curated.original.extras.get("grid")
     source = curated.original.provenance.path
     if isinstance(grid, Grid) and curated.unchanged:
-        files = [path for path in (source, _listing_of(source)) if path.is_file()]
+        files = [path for path in (source, _listing_of(source)) if os.path.isfile(path)]
         return [Path(shutil.copyfile(path, out / path.name)) for path in files]
     written = as_written(curated)
     mode = grid.mode if isinstance(grid, Grid) else "RGB"
@@ -181,6 +182,8 @@ def _compose(images: torch.Tensor, rows: np.ndarray, columns: np.ndarray, row_co
     tile = images.shape[2]
     pitch = tile + PADDING
     height, width = PADDING + pitch * row_count, PADDING + pitch * (int(columns.max()) + 1)
+    if height * width > pictures.MOST_PIXELS:
+        raise ImpossibleRequest(f"a grid of {row_count:,} rows would have {width:,}x{height:,} pixels; use a folder.")
     picture = torch.zeros(images.shape[1], height, width, dtype=torch.uint8)
     for image, row, column in zip(images, rows, columns, strict=True):
         top, left = PADDING + pitch * int(row), PADDING + pitch * int(column)

@@ -13,19 +13,24 @@ import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data.bounded_reads import bounded_lines
 from data.errors import UnreadableInput
 from data.formats.folder_listing import safe_name
+from data.formats.parquet_files import read_table
 
 FILES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 FILE_NAME = "file_name"
 LABEL_COLUMNS = ("label", "class_id", "class_idx", "label_id", "class", "target")
-MOST_BYTES = 1 << 29
+MOST_BYTES = 1 << 27
+MOST_ROWS = 2_000_000
+LONGEST_LINE = 1 << 24
 
 _INDEX = re.compile(r"-?\d{1,9}", re.ASCII)
 
@@ -107,8 +112,8 @@ def _columns(path: Path) -> list[str]:
             return list(pq.read_schema(path).names)
         with path.open(encoding="utf-8-sig", newline="") as file:
             if path.suffix == ".csv":
-                return next(csv.reader(file), [])
-            first = json.loads(file.readline(1 << 20) or "{}")
+                return next(csv.reader(bounded_lines(file, LONGEST_LINE)), [])
+            first = json.loads(next(bounded_lines(file, LONGEST_LINE), "{}"))
             return list(first) if isinstance(first, dict) else []
 
     return _guarded(path, read)  # type: ignore[return-value]
@@ -117,26 +122,23 @@ def _columns(path: Path) -> list[str]:
 def _rows(path: Path, columns: list[str]) -> Rows:
     def read() -> Rows:
         if path.suffix == ".parquet":
-            _check_parquet(path)
-            return pq.read_table(path, columns=columns).to_pylist()
+            return read_table(path, MOST_BYTES, columns).slice(0, MOST_ROWS + 1).to_pylist()
         if path.suffix == ".csv":
             with path.open(encoding="utf-8-sig", newline="") as file:
-                return list(csv.DictReader(file))  # type: ignore[arg-type]
-        return [_object(line, path, i) for i, line in enumerate(_lines(path))]
+                table = csv.DictReader(bounded_lines(file, LONGEST_LINE))
+                return [{name: row.get(name) for name in columns} for row in islice(table, MOST_ROWS + 1)]
+        parsed = (_object(line, path, i) for i, line in enumerate(_lines(path)))
+        return [{name: row.get(name) for name in columns} for row in parsed]
 
-    return _guarded(path, read)  # type: ignore[return-value]
-
-
-def _check_parquet(path: Path) -> None:
-    metadata = pq.read_metadata(path)
-    unpacked = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-    if unpacked > MOST_BYTES or metadata.num_rows > MOST_BYTES // 8:
-        raise UnreadableInput(f"{path.name} is larger than {MOST_BYTES:,} bytes unpacked; use a smaller one.")
+    rows: Rows = _guarded(path, read)  # type: ignore[assignment]
+    if len(rows) > MOST_ROWS:
+        raise UnreadableInput(f"{path.name} has more than {MOST_ROWS:,} rows; use a smaller one.")
+    return rows
 
 
 def _lines(path: Path) -> list[str]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        return [line for line in file if line.strip()]
+        return list(islice((line for line in bounded_lines(file, LONGEST_LINE) if line.strip()), MOST_ROWS + 1))
 
 
 def _object(line: str, path: Path, row: int) -> dict[str, object]:
@@ -200,7 +202,7 @@ def _write_jsonl(metadata: Metadata, rows: np.ndarray, new: dict[int, int | str]
 
 
 def _write_parquet(metadata: Metadata, rows: np.ndarray, new: dict[int, int | str], target: Path) -> None:
-    table = pq.read_table(metadata.path)
+    table = read_table(metadata.path, MOST_BYTES)
     place = table.schema.get_field_index(metadata.column)
     values = table.column(place).to_pylist()
     for row, value in new.items():

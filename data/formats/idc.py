@@ -55,7 +55,7 @@ def read(path: Path, options: OpenOptions = OpenOptions()) -> DistilledSet:
     images, labels = stored  # type: ignore[misc]
     hard, soft = labels_of(labels, file.name)
     factor = _factor(file)
-    warnings = (*_tile_warnings(factor), *unchecked(images), *soft_label_notes(soft))
+    warnings = (*_tile_warnings(factor), *_phase_warnings(file), *unchecked(images), *soft_label_notes(soft))
     provenance = Provenance(path, NAME, "IDC", (file,), options, warnings)
     extras = {"stored type": type(stored), "labels": labels, **({} if factor is None else {"tiles": factor})}
     return make_set(provenance, hard, soft, _as_unit(tensor_images(images, file, options)), extras)
@@ -102,6 +102,18 @@ def _tile_warnings(factor: int | None) -> tuple[str, ...]:
     return (
         f"IDC packs several tiles into each stored image, and the file does not say how many: usually {USUAL_FACTOR} x "
         f"{USUAL_FACTOR}, which gives {USUAL_FACTOR**2} times the stored images per class, and 3 x 3 for ImageNet; {kept}",
+    )
+
+
+def _phase_warnings(path: Path) -> tuple[str, ...]:
+    """IDC condenses ImageNet-100 in parts, {run}_20_phase{i}, each of which numbers its own classes from 0 (data.py,
+    ImageFolder.find_subclasses), while its test.py joins the parts without renumbering them."""
+    found = re.search(r"_(\d+)_phase(\d+)$", path.parent.name)
+    if found is None:
+        return ()
+    return (
+        f"phase {found[2]} of a set condensed in parts of {found[1]} classes: IDC numbers the classes of each part from 0, "
+        "so parts are opened one by one, and their labels do not say which of all classes is meant",
     )
 
 

@@ -187,6 +187,8 @@ def _write_new(opened: DistilledSet, target: Path) -> Path:
     arrays: dict[str, np.ndarray] = {}
     everything = np.arange(len(opened))
     if opened.images is not None:
+        if opened.images.dtype == torch.bfloat16:
+            raise ImpossibleRequest(f"the images of {opened.name} are bfloat16, which NumPy lacks; choose another format.")
         arrays["images"] = as_array(opened.images.stored(everything))
     arrays["labels"] = opened.labels
     given = opened.label_sources.get(GIVEN)

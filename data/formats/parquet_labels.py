@@ -11,6 +11,7 @@ import torch
 
 from data.errors import UnreadableInput
 from data.formats.array_files import MOST_INFLATED, as_array, as_tensor
+from data.formats.parquet_files import read_table
 
 LIST_COLUMN = "soft_labels"
 
@@ -18,8 +19,7 @@ LIST_COLUMN = "soft_labels"
 def read(path: Path) -> torch.Tensor:
     """The matrix (N, C) in its stored floating dtype, in memory. Raises UnreadableInput on anything but whole rows of it."""
     try:
-        _check_size(path)
-        table = pq.read_table(path, columns=_columns(pq.read_schema(path), path.name))
+        table = read_table(path, MOST_INFLATED, _columns(pq.read_schema(path), path.name))
         return as_tensor(_matrix(table, path.name), path.name)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise UnreadableInput(f"{path.name} cannot be read as a parquet file ({error}); save it again.") from error
@@ -31,7 +31,7 @@ def write(values: torch.Tensor, path: Path, like: Path | None, rows: np.ndarray 
     if like is None or rows is None:
         pq.write_table(pa.table({LIST_COLUMN: _as_lists(array, pa.list_(pa.from_numpy_dtype(array.dtype)))}), path)
         return
-    table = pq.read_table(like).take(pa.array(rows))
+    table = read_table(like, MOST_INFLATED).take(pa.array(rows))
     columns = _columns(table.schema, like.name)
     for i, name in enumerate(columns):
         place = table.schema.get_field_index(name)
@@ -39,15 +39,6 @@ def write(values: torch.Tensor, path: Path, like: Path | None, rows: np.ndarray 
         column = _as_lists(array, field.type) if _is_list(field.type) else pa.array(array[:, i], field.type)
         table = table.set_column(place, field, column)
     pq.write_table(table, path)
-
-
-def _check_size(path: Path) -> None:
-    """Run-length and dictionary encoding can make much of few bytes, so values are counted before they are unpacked."""
-    metadata = pq.read_metadata(path)
-    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-    values = sum(group.column(i).num_values for group in groups for i in range(group.num_columns))
-    if 8 * values > MOST_INFLATED or sum(group.total_byte_size for group in groups) > MOST_INFLATED:
-        raise UnreadableInput(f"{path.name} unpacks to more than {MOST_INFLATED:,} bytes; save it as .npy, which is mapped.")
 
 
 def _columns(schema: pa.Schema, where: str) -> list[str]:

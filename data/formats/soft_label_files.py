@@ -6,6 +6,7 @@ largest values a row with their class indices. Written back in the same format, 
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -98,7 +99,7 @@ def find_beside(path: Path) -> Path | None:
     bare = ["labels.pt", "labels.npy"]
     places = [path / name for name in (*plain, *bare)] if path.is_dir() else []
     places += [path.parent / name for name in (*named, *plain, *(bare if path.is_dir() else []))]
-    return next((place for place in places if place.is_file()), None)
+    return next((place for place in places if os.path.isfile(place)), None)  # unlike is_file, False for too long a name
 
 
 def _suffix(path: Path) -> str:

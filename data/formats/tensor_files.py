@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from data.curation import CuratedSet
-from data.distilled_set import GIVEN, DistilledSet, OpenOptions, Provenance
+from data.distilled_set import DistilledSet, OpenOptions, Provenance
 from data.errors import UnreadableInput
 from data.formats.common import (
     check_finite,
@@ -30,12 +30,12 @@ from data.formats.common import (
     soft_label_notes,
     unchecked,
 )
-from data.formats.soft_label_files import read_soft_labels, write_soft_labels
+from data.formats.soft_label_files import read_soft_labels
 from data.formats.tensor_names import SUFFIXES, image_files, implied_classes, labels_name, partner
 from data.images import Images, ImageStore, TensorStore
 from data.soft_labels import SoftLabels, hard_labels
 from data.tensor_parts import PartsStore
-from data.torch_files import is_torch_file, read_torch, write_torch
+from data.torch_files import is_torch_file, outline, read_torch, write_torch
 
 NAME = "tensors"
 TITLE = "bare images*.pt tensors (MTT, FTD, TESLA, DATM, GLaD, DD-Ranking and others)"
@@ -74,7 +74,8 @@ def write(curated: CuratedSet, out: Path) -> list[Path]:
     """The files that the set was read from, under their names.
 
     A set whose labels were implied by its order gets a labels file as soon as anything changes, since the order may then
-    imply others. A set of another format becomes images_best.pt and labels_best.pt.
+    imply others, or where a folder's name implied them, which does not come along. A set of another format
+    becomes images_best.pt and labels_best.pt.
     """
     target = curated.set
     if curated.original.provenance.format != NAME:
@@ -84,21 +85,20 @@ def write(curated: CuratedSet, out: Path) -> list[Path]:
     rows = _rows_of_parts(curated.kept, sizes)
     files = {name: _images_at(target, part) for name, part in zip(sizes, rows, strict=True)}
     rates: dict[str, object] = target.extras["lr"]  # type: ignore[assignment]
-    return [
-        *_write_all({**files, **_label_tensors(curated, labels, rows), **rates}, out),
-        *_write_other_labels(curated, labels, out),
-    ]
+    return _write_all({**files, **_label_tensors(curated, labels, rows), **rates}, out)
 
 
 @dataclass(frozen=True)
 class _Labels:
-    """Labels and where they came from: ``stored`` are the tensors of ``files`` where those are torch files."""
+    """Labels and where they came from: ``stored`` are the tensors of ``files`` where those are torch files, and ``beside``
+    says whether those lie beside the images under names of their own."""
 
     hard: np.ndarray
     soft: SoftLabels | None
     files: tuple[Path, ...] = ()
     stored: tuple[torch.Tensor, ...] = ()
     warnings: tuple[str, ...] = ()
+    beside: bool = False
 
 
 def _chosen(path: Path) -> tuple[tuple[Path, ...], list[str]]:
@@ -148,9 +148,10 @@ def _check_alike(parts: Sequence[torch.Tensor], files: Sequence[Path]) -> None:
 def _labels(images: Sequence[Path], count: int, options: OpenOptions) -> _Labels:
     """The labels of ``count`` images, from wherever they are to be had."""
     files = _label_files(images)
+    beside = bool(files)
     if not files and options.labels is not None:
         files = (Path(options.labels),)
-        if not is_torch_file(files[0]):
+        if not is_torch_file(files[0]) or not isinstance(outline(files[0]), torch.Tensor):
             soft = read_soft_labels(files[0], count)
             return _Labels(hard_labels(soft), soft, files)
     if not files:
@@ -158,7 +159,7 @@ def _labels(images: Sequence[Path], count: int, options: OpenOptions) -> _Labels
     stored = tuple(_tensor(file) for file in files)
     _check_alike(stored, files)
     hard, given = labels_of(torch.cat(stored) if len(stored) > 1 else stored[0], files[0].name)
-    return _Labels(hard, given, files, stored)
+    return _Labels(hard, given, files, stored, beside=beside)
 
 
 def _label_files(images: Sequence[Path]) -> tuple[Path, ...]:
@@ -203,25 +204,24 @@ def _images_at(target: DistilledSet, rows: np.ndarray) -> torch.Tensor:
 
 
 def _label_tensors(curated: CuratedSet, source: _Labels, rows: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
-    """The labels files that are torch files, by name: those there were, or new ones in place of implied labels."""
-    target, names = curated.set, [file.name for file in source.files]
-    images: list[str] = list(target.extras["images"])  # type: ignore[call-overload]
-    if not names and not curated.unchanged:
-        names = [labels_name(name) for name in images]
-    elif not source.stored:
+    """The labels files, by name: those there were, or new ones in place of implied labels and of a file kept elsewhere,
+    which nobody would find here under its own name."""
+    target, images = curated.set, list(curated.set.extras["images"])  # type: ignore[call-overload]
+    names = [file.name for file in source.files] if source.beside else [labels_name(name) for name in images]
+    if not source.files and curated.unchanged and _still_implied(target.provenance.options, images[0], target.labels):
         return {}
     labels = label_tensor(target, like=source.stored[0] if source.stored else None)
     if len(names) == 1:
-        return {names[0] if names[0] not in images else labels_name(names[0]): labels}
+        return {names[0]: labels}
     return {name: labels[torch.from_numpy(part)] for name, part in zip(names, rows, strict=True)}
 
 
-def _write_other_labels(curated: CuratedSet, source: _Labels, out: Path) -> list[Path]:
-    """A labels file that is no torch file, by the module that read it."""
-    if not source.files or source.stored:
-        return []
-    file, given = source.files[0], curated.set.label_sources[GIVEN]
-    return [write_soft_labels(given, out / file.name, like=file, rows=None if curated.unchanged else curated.kept)]
+def _still_implied(options: OpenOptions, name: str, labels: np.ndarray) -> bool:
+    """Whether what implied these class-major labels still does: a person's word, or the file's own name."""
+    classes = implied_classes(Path(name), len(labels))
+    if options.ipc is not None or classes is None:
+        return options.ipc is not None
+    return np.array_equal(labels, np.arange(len(labels)) // (len(labels) // classes))
 
 
 def _write_all(files: dict[str, object], out: Path) -> list[Path]:

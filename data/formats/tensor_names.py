@@ -12,13 +12,12 @@ import re
 from itertools import groupby, islice
 from pathlib import Path
 
-from data.known_datasets import class_names_of, guess_dataset
+from data.known_datasets import class_count_of, guess_dataset
 
 SUFFIXES = (".pt", ".pth")
 MOST_ENTRIES = 20_000
 _CHALLENGE = ("cifar100", "tinyimagenet")
 _RUN = re.compile(r"(?P<ema>ema_)?images(?:_(?P<best>best)(?:_(?P<part>\d+))?|_(?P<step>\d+))?")
-_CLASSES = {"cifar100": 100, "tiny-imagenet": 200}
 
 Rank = tuple[int, int, int]
 
@@ -43,7 +42,7 @@ def partner(images: Path, word: str) -> Path | None:
     ]
     names.append(f"{images.stem}_{word}{images.suffix}")
     beside = (images.with_name(name) for name in names if name != images.name)
-    return next((path for path in beside if path.is_file()), None)
+    return next((path for path in beside if os.path.isfile(path)), None)  # unlike is_file, False for too long a name
 
 
 def labels_name(images: str) -> str:
@@ -58,8 +57,7 @@ def _renamed(name: str, old: str, new: str) -> str:
 
 def implied_classes(path: Path, count: int) -> int | None:
     """How many classes ``count`` unlabelled images have: as the data set that the path names, or by "ipc10" in the path."""
-    dataset = guess_dataset(path)
-    classes = _CLASSES.get(dataset or "", len(class_names_of(dataset)))
+    classes = class_count_of(guess_dataset(path))
     if classes and count % classes == 0:
         return classes
     for part in (path.name, *(parent.name for parent in list(path.parents)[:3])):

@@ -39,8 +39,10 @@ def test_pick__bad_variable_is_blamed(monkeypatch):
         pick("auto")
 
 
-def test_describe__cpu():
-    assert describe(CPU) == f"cpu, {torch.get_num_threads()} threads"
+@pytest.mark.parametrize(("threads", "words"), [(1, "cpu, 1 thread"), (2, "cpu, 2 threads")])
+def test_describe__cpu(monkeypatch, threads, words):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    assert describe(CPU) == words
 
 
 def test_rows_that_fit__follows_free_memory_within_bounds(monkeypatch):

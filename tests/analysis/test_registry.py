@@ -16,9 +16,7 @@ from tests.analysis.made_sets import made_set
 
 def counting(distilled_set, context, *, scale: Annotated[int, Between(1, 3)] = 1, loud: bool = False) -> Findings:
     n = len(distilled_set)
-    return Findings(
-        per_sample_table(np.full(n, 1 / scale), np.full(n, loud)), per_class_table(("a",), np.array([n]))
-    )
+    return Findings(per_sample_table(np.full(n, 1 / scale), np.full(n, loud)), per_class_table(("a",), np.array([n])))
 
 
 @pytest.fixture

@@ -2,49 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import torch
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from tests.browser.conftest import REPOSITORY, Server, free_port, serve
-from tests.data.sets import N, make
+from tests.browser.conftest import REPOSITORY, free_port
+from tests.browser.steps import app, choose, export_here, go_to, made, open_path, tiles
+from tests.data.sets import N
 from tests.fixtures import fixture
 
 pytestmark = pytest.mark.browser
 ANALYSED_MS = 240_000
-
-
-@contextmanager
-def app(folder: Path, *paths: Path) -> Iterator[Server]:
-    """The real app on a workspace below ``folder``."""
-    port = free_port()
-    arguments = ["-m", "app", *map(str, paths), "--workspace", str(folder / "workspace"), "--port", str(port), "--headless"]
-    with serve(arguments, port, folder / "app.log") as server:
-        yield server
-
-
-def made(folder: Path) -> Path:
-    """A DC result file of N samples."""
-    return make("dc", folder / "set").path
-
-
-def go_to(page: Page, name: str) -> None:
-    page.get_by_test_id("stSidebarNav").get_by_role("link", name=name, exact=True).click()
-    expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
-
-
-def tiles(page: Page):
-    return page.locator('[role="listbox"] [role="option"]')
 
 
 def test_empty_app__says_what_to_do_next(page, tmp_path):
@@ -62,7 +36,7 @@ def test_bad_path__is_one_sentence_and_leaves_the_page_usable(page, tmp_path):
         open_path(page, tmp_path / "nothing here")
         expect(page.get_by_role("alert").filter(has_text="does not exist")).to_be_visible()
         open_path(page, made(tmp_path))
-        expect(tiles(page).first).to_be_visible()
+        expect(page.get_by_role("heading", name="What next")).to_be_visible()
 
 
 @pytest.mark.slow
@@ -80,7 +54,7 @@ def test_published_set__opened_analysed_decided_exported(page, tmp_path, name):
     with app(tmp_path) as server:
         page.goto(server.address)
         open_path(page, fixture("distilled", name))
-        expect(tiles(page).first).to_be_visible()
+        expect(page.get_by_role("heading", name="What next")).to_be_visible()
         go_to(page, "Within-class diversity")
         expect(page.get_by_text("The worst, worst first")).to_be_visible(timeout=ANALYSED_MS)
         go_to(page, "Browse")
@@ -162,27 +136,3 @@ def test_nothing_is_asked_of_any_other_machine(page, tmp_path):
         go_to(page, "Browse")
         expect(tiles(page).first).to_be_visible()
     assert [url for url in asked if not url.startswith((server.address, "data:", "blob:"))] == []
-
-
-def open_path(page: Page, path: Path) -> None:
-    expect(page.get_by_role("heading", name="Sets", exact=True)).to_be_visible()
-    field = page.get_by_label("File or folder")
-    page.wait_for_timeout(500)  # the panel is open on an empty workspace, but opens with a movement
-    if not field.is_visible():
-        page.get_by_text("Open a set", exact=True).click()
-    field.fill(str(path))
-    page.get_by_role("button", name="Open", exact=True).click()
-
-
-def choose(page: Page, label: str, option: str) -> None:
-    page.get_by_role("combobox", name=label).click()
-    page.get_by_role("option", name=option).first.click()
-
-
-def export_here(page: Page, folder: Path) -> dict:
-    """Write the set at hand through the Export page; returns the manifest."""
-    go_to(page, "Export")
-    page.get_by_label("Folder to write, new or empty").fill(str(folder))
-    page.get_by_role("button", name=re.compile("^(output )?Write")).click()
-    expect(page.get_by_text("Written to")).to_be_visible()
-    return json.loads((folder / "manifest.json").read_text())

@@ -239,3 +239,13 @@ def test_write_jsonl__refuses_nan_made_behind_the_checks(tmp_path: Path):
     object.__setattr__(entry, "seconds", math.nan)
     with pytest.raises(ValueError):
         write_jsonl([entry], tmp_path / "d.jsonl")
+
+
+def test_read_jsonl__more_than_fit(tmp_path, monkeypatch):
+    monkeypatch.setattr("data.decisions.MOST_DECISIONS", 3)
+    log = tmp_path / "log.jsonl"
+    log.write_text('{"sample_id": 0, "action": "keep"}\n' * 3)
+    assert len(read_jsonl(log)) == 3
+    log.write_text('{"sample_id": 0, "action": "keep"}\n' * 4)
+    with pytest.raises(UnreadableInput, match="more than 3 decisions"):
+        read_jsonl(log)

@@ -22,7 +22,7 @@ from data.errors import ImpossibleRequest, UnreadableInput
 from data.export import export, plan
 from data.formats import open_set, tensor_files
 from data.soft_labels import DenseSoftLabels
-from tests.data.sets import IPC, Made, N, make
+from tests.data.sets import IPC, Made, N, make, soft_rows
 
 LOG = [
     Decision(0, "prune", reason="duplicate", annotator="ann", at="2026-01-02T03:04:05+00:00", finding="diversity"),
@@ -291,3 +291,27 @@ def test_export__other_label_sources_come_along(made, tmp_path):
     found = open_set(tmp_path / "out" / "images_best.pt")
     assert list(found.label_sources) == [GIVEN, "strong teacher"]
     assert torch.equal(found.label_sources["strong teacher"].stored(np.arange(N - 1)), teacher.values[1:])
+
+
+@pytest.mark.parametrize("format_name", ["tensors", "dc", "idc", "dd"])
+def test_export__a_folder_and_a_teacher_that_disagrees_with_it(format_name, tmp_path):
+    """Both come along: the classes as labels, the teacher's opinions in their file beside."""
+    made = make("image-folder", tmp_path / "source")
+    torch.save(soft_rows("logits").flip(0), made.path / "soft_labels.pt")
+    opened = open_set(made.path)
+    export(curate(opened, {}), [], tmp_path / "out", format_name)
+    again = open_set(tmp_path / "out" / {"dc": "res.pt", "idc": "data.pt", "dd": "results.pth"}.get(format_name, ""))
+    assert again.labels.tolist() == made.labels.tolist()
+    assert torch.equal(again.label_sources[GIVEN].stored(range(12)), soft_rows("logits").flip(0))
+
+
+def test_export__a_grid_too_large_to_be_opened_is_not_begun(tmp_path):
+    torch.save([torch.rand(2, 3, 32, 32), torch.tensor([0, 99_999])], tmp_path / "data.pt")
+    with pytest.raises(ImpossibleRequest, match="100,000 rows"):
+        export(curate(open_set(tmp_path / "data.pt"), {}), [], tmp_path / "out", "grid")
+
+
+def test_export__numpy_has_no_bfloat16(tmp_path):
+    torch.save([torch.rand(2, 3, 8, 8).bfloat16(), torch.arange(2)], tmp_path / "data.pt")
+    with pytest.raises(ImpossibleRequest, match="bfloat16"):
+        export(curate(open_set(tmp_path / "data.pt"), {}), [], tmp_path / "out", "npz")

@@ -163,3 +163,8 @@ def test_inspect__published_soft_labels(name, n, classes, capsys):
     assert found["label_sources"][0]["values"] == pytest.approx(
         {"min": min(map(min, lines)), "max": max(map(max, lines))}, abs=1e-6
     )
+
+
+def test_inspect__an_empty_path_is_not_the_folder_one_is_in(capsys):
+    assert main(["inspect", ""]) == 2
+    assert "path of the set is empty" in capsys.readouterr().err

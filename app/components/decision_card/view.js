@@ -78,10 +78,11 @@ class CardView {
     this.empty.hidden = Boolean(item);
     this.empty.textContent = data.remaining > 0 ? "Loading the next images…" : data.empty;
     this.left.textContent = remaining === 1 ? "1 left" : `${remaining.toLocaleString("en")} left`;
-    this.strip.replaceChildren(...following.map((one) => image(one, "")));
+    this.strip.replaceChildren(...following.filter((one) => one.image).map((one) => image(one, "")));
     this.root.dataset.sample = item?.id ?? "";
     if (!item) return;
-    this.picture.replaceChildren(image(item, `sample ${item.id}`));
+    this.root.classList.toggle("imageless", !item.image); // a set of labels only
+    if (item.image) this.picture.replaceChildren(image(item, `sample ${item.id}`));
     this.what.replaceChildren(...describeItem(item, data.class_names));
     this.drawClasses(data.class_names, item);
     this.drawReasons(data.reasons);

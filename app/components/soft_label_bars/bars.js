@@ -32,7 +32,7 @@ function classRow(row, top) {
   name.scope = "row";
   name.title = row.name;
   name.append(node("span", "name", row.name));
-  if (row.given) name.append(node("span", "tag", "given"));
+  if (row.given) name.append(node("span", "tag given", "given"));
   if (row.suggested) name.append(node("span", "tag suggested", "suggested"));
   made.append(name, ...row.values.map((value, s) => valueCell(value, value === top[s])));
   return made;

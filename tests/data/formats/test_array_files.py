@@ -155,3 +155,44 @@ def test_safetensors__round_trip(tmp_path):
     write_safetensors(tensors, tmp_path / "a.safetensors")
     found = read_safetensors(tmp_path / "a.safetensors")
     assert all(torch.equal(found[key], tensors[key]) and found[key].dtype == tensors[key].dtype for key in tensors)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [((0, 1 << 62, 1 << 62), "<f4"), ((0, 10**20), "<f4"), ((9, 10**20), "|V0"), ((9, 3), "|S0"), ((-9, 3), "<f4")],
+)
+def test_read__shapes_of_nothing(tmp_path, shape, dtype, method):
+    """No bytes are missing from such files, and still NumPy can make no array of them."""
+    (tmp_path / "a.npy").write_bytes(header(shape, dtype))
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", method) as archive:
+        archive.writestr("a.npy", header(shape, dtype))
+    for read, path in ((read_npy, tmp_path / "a.npy"), (npz_headers, tmp_path / "a.npz")):
+        with pytest.raises(UnreadableInput, match=r"impossible|nothing"):
+            read(path)
+
+
+def test_read__a_header_that_says_it_is_gigabytes_long(tmp_path):
+    long = b"\x93NUMPY\x02\x00" + struct.pack("<I", 0xF0000000) + b" " * 100
+    (tmp_path / "a.npy").write_bytes(long)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.npy", long)
+    for read, path in ((read_npy, tmp_path / "a.npy"), (npz_headers, tmp_path / "a.npz")):
+        with pytest.raises(UnreadableInput, match="4,026,531,840 bytes at once"):
+            read(path)
+
+
+def test_npz_headers__far_too_many_members(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        for i in range(40_000):
+            archive.writestr(str(i), b"")
+    with pytest.raises(UnreadableInput, match="at once"):
+        npz_headers(tmp_path / "a.npz")
+
+
+def test_read__what_numpy_says_of_a_long_header_is_cut(tmp_path):
+    text = b"{'descr': " + b"(" * 3000 + b")" * 3000 + b"}\n"
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text)
+    with pytest.raises(UnreadableInput) as refused:
+        read_npy(tmp_path / "a.npy")
+    assert len(str(refused.value)) < 400

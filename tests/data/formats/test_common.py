@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from data.distilled_set import OpenOptions, Provenance
 from data.errors import ImpossibleRequest, UnreadableInput
 from data.formats import common
-from data.soft_labels import TopKSoftLabels
+from data.soft_labels import DenseSoftLabels, TopKSoftLabels
 
 
 @given(
@@ -128,3 +128,12 @@ def test_label_tensor__top_k_rows_are_not_one_tensor():
         common.label_tensor(opened)
     with pytest.raises(ImpossibleRequest, match="labels only"):
         common.image_tensor(opened)
+
+
+def test_label_tensor__hard_labels_win_over_soft_ones_that_disagree():
+    """A folder's classes, and a teacher that sees some images otherwise: one tensor cannot hold both."""
+    origin, labels = Provenance(Path("/x/set"), "folder", "image folder", ()), np.array([0, 1, 2])
+    agreeing = DenseSoftLabels(torch.eye(3) * 5, "logits")
+    assert torch.equal(common.label_tensor(common.make_set(origin, labels, agreeing, None)), agreeing.values)
+    other = DenseSoftLabels(agreeing.values.flip(0), "logits")
+    assert common.label_tensor(common.make_set(origin, labels, other, None)).tolist() == [0, 1, 2]

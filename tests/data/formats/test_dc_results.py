@@ -150,3 +150,10 @@ def test_write__from_another_format(tmp_path):
     assert set(again) == {"data", "accs_all_exps"} and again["accs_all_exps"] == {}
     assert torch.equal(again["data"][0][0], opened.images.stored(np.arange(4)))
     assert again["data"][0][1].tolist() == [0, 1, 2, 3] and again["data"][0][1].dtype == torch.int64
+
+
+def test_read__a_continual_learning_step_has_all_classes_of_its_data_set(tmp_path):
+    """CL_DM.py's step holds 20 of CIFAR-100's classes, rarely the highest one."""
+    path = tmp_path / "cl_DM_CIFAR100_ConvNet_1ipc_5steps_seed0.pt"
+    torch.save({"data": [[torch.randn(20, 3, 32, 32), torch.arange(20) * 2 + i] for i in range(2)]}, path)
+    assert open_set(path).num_classes == 100

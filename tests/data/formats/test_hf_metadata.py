@@ -13,7 +13,7 @@ from PIL import Image
 from data.curation import curate
 from data.decisions import SampleState
 from data.errors import UnreadableInput
-from data.formats import companions, image_folder, open_set
+from data.formats import companions, hf_metadata, image_folder, open_set
 
 NAMES = ["0003.png", "sub/0001.png", "0002.png", "a, b.png"]
 CLASSES = [1, 0, 2, 1]
@@ -156,3 +156,32 @@ def test_read__broken_metadata(tmp_path, name, text, said):
     with pytest.raises(UnreadableInput, match=said) as raised:
         open_set(root)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "row"),
+    [("metadata.csv", "file_name,label\n", "a,1\n"), ("metadata.jsonl", "", '{"file_name": "a", "label": 1}\n')],
+)
+def test_read__more_rows_than_fit(tmp_path, name, start, row, monkeypatch):
+    monkeypatch.setattr(hf_metadata, "MOST_ROWS", 3)
+    (tmp_path / name).write_text(start + 3 * row)
+    assert hf_metadata.read_metadata(tmp_path / name).labels.tolist() == [1] * 3
+    (tmp_path / name).write_text(start + 4 * row)
+    with pytest.raises(UnreadableInput, match="more than 3 rows"):
+        hf_metadata.read_metadata(tmp_path / name)
+
+
+@pytest.mark.parametrize("text", ["file_name,label," + "," * 200, "file_name,label\n" + "," * 200])
+def test_read__a_line_without_end(tmp_path, text, monkeypatch):
+    monkeypatch.setattr(hf_metadata, "LONGEST_LINE", 100)
+    (tmp_path / "metadata.csv").write_text(text)
+    with pytest.raises(UnreadableInput, match="over 100 characters"):
+        hf_metadata.read_metadata(tmp_path / "metadata.csv")
+
+
+def test_read__class_names_that_no_file_can_hold(tmp_path):
+    root = images(tmp_path)
+    rows = [json.dumps({"file_name": name, "label": "\ud800"}) for name in NAMES]
+    (root / "metadata.jsonl").write_text("\n".join(rows) + "\n")
+    with pytest.raises(UnreadableInput, match="not valid Unicode"):
+        open_set(root)

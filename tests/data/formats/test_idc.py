@@ -103,3 +103,16 @@ def test_write__labels_that_outgrow_their_dtype(tmp_path):
     [file] = idc.write(curate(opened, {0: SampleState(label=199)}), tmp_path / "out")
     assert as_torch_loads(file)[1].dtype == torch.uint8 and int(as_torch_loads(file)[1][0]) == 199
     assert np.array_equal(open_set(file).labels[1:], np.arange(1, 200))
+
+
+def test_read__a_phase_says_that_its_classes_are_its_own(tmp_path, value):
+    opened = open_set(saved(tmp_path / "resnet10apin_factor3_ipc10_20_phase3", value))
+    assert any("phase 3" in warning and "20 classes" in warning for warning in opened.provenance.warnings)
+
+
+def test_open_set__a_folder_of_phases_names_them(tmp_path, value):
+    (tmp_path / "imagenet100").mkdir()
+    for phase in range(2):
+        saved(tmp_path / "imagenet100" / f"run_20_phase{phase}", value)
+    with pytest.raises(UnreadableInput, match="run_20_phase0, run_20_phase1; point at one"):
+        open_set(tmp_path / "imagenet100")

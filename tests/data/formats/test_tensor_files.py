@@ -8,6 +8,7 @@ from data.curation import curate
 from data.decisions import SampleState
 from data.distilled_set import GIVEN, OpenOptions
 from data.errors import ImpossibleRequest, UnreadableInput
+from data.export import export
 from data.formats import open_set, tensor_files
 from data.formats.tensor_names import image_files
 from data.tensor_parts import PartsStore
@@ -195,7 +196,7 @@ def test_labels__from_another_torch_file(tmp_path, labels):
     saved(tmp_path / "in", images_best=IMAGES)
     opened = open_set(tmp_path / "in", OpenOptions(labels=str(tmp_path / "labels" / "teacher.pt")))
     assert np.array_equal(opened.labels, labels.argmax(1) if labels.ndim == 2 else labels)
-    assert same(exported(opened, tmp_path), {"images_best.pt": IMAGES, "teacher.pt": labels})
+    assert same(exported(opened, tmp_path), {"images_best.pt": IMAGES, "labels_best.pt": labels})
 
 
 @pytest.mark.parametrize("own", [HARD, LOGITS.flip(0)])
@@ -221,8 +222,8 @@ def test_labels__from_an_npy_file(tmp_path):
     assert np.array_equal(opened.labels, LOGITS.argmax(1))
     (tmp_path / "out").mkdir()
     written = tensor_files.write(curate(opened, {2: SampleState(pruned=True)}), tmp_path / "out")
-    assert [file.name for file in written] == ["images_best.pt", "soft.npy"]
-    assert np.array_equal(np.load(written[1]), LOGITS[[0, 1, *range(3, 20)]])
+    assert [file.name for file in written] == ["images_best.pt", "labels_best.pt"]
+    assert torch.equal(as_torch_loads(written[1]), LOGITS[[0, 1, *range(3, 20)]])
 
 
 @pytest.mark.parametrize(
@@ -306,3 +307,41 @@ def test_read__lazy(tmp_path):
     line = next(line for line in Path("/proc/self/maps").read_text().splitlines() if str(path) in line)
     low, high = (int(part, 16) for part in line.split()[0].split("-"))
     assert low <= stored.data_ptr() < high
+
+
+@pytest.mark.parametrize("suffix", ["pt", "npy", "dict"])
+def test_labels__kept_elsewhere_come_along_in_an_export(tmp_path, suffix):
+    """What is written has to open without --labels again: nothing else ties the two files together."""
+    place = tmp_path / "labels" / ("teacher.npy" if suffix == "npy" else "teacher.pt")
+    place.parent.mkdir()
+    if suffix == "npy":
+        np.save(place, LOGITS.numpy())
+    else:
+        torch.save(LOGITS if suffix == "pt" else {"soft_labels": LOGITS, "epoch": 3}, place)
+    saved(tmp_path / "in", ipc2_random_image_syn=IMAGES)
+    opened = open_set(tmp_path / "in" / "ipc2_random_image_syn.pt", OpenOptions(labels=str(place)))
+    export(curate(opened, {}), [], tmp_path / "out")
+    again = open_set(tmp_path / "out")
+    assert torch.equal(again.label_sources[GIVEN].stored(np.arange(20)), LOGITS)
+    assert np.array_equal(again.labels, LOGITS.argmax(1))
+
+
+def test_write__labels_that_only_a_folders_name_implied(tmp_path):
+    """DD-Ranking's CIFAR10/IPC2/images.pt, exported to a folder of another name."""
+    (tmp_path / "CIFAR10").mkdir()
+    saved(tmp_path / "CIFAR10" / "IPC2", images=IMAGES)
+    export(curate(open_set(tmp_path / "CIFAR10" / "IPC2"), {}), [], tmp_path / "out")
+    assert same(as_torch_loads(tmp_path / "out" / "images.pt"), IMAGES)
+    assert open_set(tmp_path / "out").labels.tolist() == HARD.tolist()
+
+
+def test_read__the_data_set_that_only_the_file_names(tmp_path):
+    saved(tmp_path / "x", images_DATM_CIFAR10_2_best=IMAGES, labels_DATM_CIFAR10_2_best=LOGITS)
+    assert open_set(tmp_path / "x").class_names[0] == "airplane"
+
+
+@pytest.mark.parametrize("name", ["n" * 251, "\u00e9" * 125])
+def test_export__names_as_long_as_a_file_system_takes(tmp_path, name):
+    saved(tmp_path / "in", **{name: IMAGES})
+    export(curate(open_set(tmp_path / "in" / f"{name}.pt", OpenOptions(ipc=2)), {}), [], tmp_path / "out")
+    assert same(as_torch_loads(tmp_path / "out" / f"{name}.pt"), IMAGES)
