@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app.services import services
-from app.words import plain
+from app.words import plain, show_error
 from data.distilled_set import DistilledSet
 from data.errors import StillroomError
 from data.workspace import SetRecord
@@ -68,7 +68,7 @@ def current_set() -> tuple[SetRecord, DistilledSet]:
     try:
         return record, services().workspace.load(record.id)
     except StillroomError as error:
-        st.error(f"{error} The **Sets** page can take it off the list.", icon=":material/error:")
+        show_error(f"{error} The Sets page can take it off the list.")
         st.stop()
 
 

@@ -8,6 +8,7 @@ import streamlit as st
 
 from app.selection import annotator
 from app.services import services
+from app.words import show_error
 from data.decisions import REASONS, Decision
 from data.distilled_set import DistilledSet
 from data.errors import StillroomError
@@ -64,7 +65,7 @@ def _decide(set_id: str, decisions: list[Decision], key: str) -> None:
     try:
         services().workspace.decide_many(set_id, [decision.stamped(annotator()) for decision in decisions])
     except StillroomError as error:
-        st.error(str(error))
+        show_error(error)
         return
     st.session_state[_count(key)] = st.session_state.get(_count(key), 0) + 1
     st.toast(f"{len(decisions):,} × {decisions[0].action}, saved.", icon=":material/check:")

@@ -19,7 +19,7 @@ from app.selection import current_set
 from app.selection_actions import selection_actions
 from app.services import services
 from app.tiles import captions, sheet
-from app.words import plain
+from app.words import plain, show_error
 from data.distilled_set import DistilledSet
 from data.errors import StillroomError
 from data.sample_query import SampleQuery
@@ -70,7 +70,7 @@ def _form(entry: Analysis, record: SetRecord, distilled_set: DistilledSet) -> No
             try:
                 services().start(record.id, entry.name, parameters)
             except StillroomError as error:
-                st.error(str(error), icon=":material/error:")
+                show_error(error)
                 return
             st.rerun()
 
@@ -84,7 +84,7 @@ def _state(entry: Analysis, record: SetRecord) -> None:
     if runs[0].status == "running":
         run_progress(runs[0].id)
     elif runs[0].status == "failed":
-        st.error(f"The last run failed: {runs[0].message}", icon=":material/error:")
+        show_error(f"The last run failed: {runs[0].message}")
     elif runs[0].status == "interrupted":
         st.warning(
             "The last run was cut off when the app stopped. Run it again; what it had embedded is kept.",

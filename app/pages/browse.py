@@ -17,6 +17,7 @@ from app.selection import current_set
 from app.selection_actions import selection_actions
 from app.services import services
 from app.tiles import captions, prepare, sheet, state_word
+from app.words import show_error
 from data.distilled_set import DistilledSet
 from data.errors import StillroomError
 from data.pixels import CONTRASTS
@@ -75,7 +76,7 @@ def _grid(record: SetRecord, distilled_set: DistilledSet, query: SampleQuery) ->
     try:
         page, following, size, contrast = _pager(record, query, key)
     except StillroomError as error:
-        st.error(str(error), icon=":material/error:")
+        show_error(error)
         return
     if page.total == 0:
         st.info("No sample fits these filters. Loosen one of them.", icon=":material/filter_alt_off:")

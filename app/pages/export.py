@@ -15,6 +15,7 @@ from app.figures import before_after_chart
 from app.selection import current_set
 from app.services import services
 from app.uploads import safe_name
+from app.words import show_error
 from data.curation import CuratedSet, curate
 from data.errors import StillroomError
 from data.export import export
@@ -32,7 +33,7 @@ def export_page() -> None:
     try:
         curated = curate(distilled_set, services().workspace.states(record.id))
     except StillroomError as error:
-        st.error(str(error), icon=":material/error:")
+        show_error(error)
         return
     _show_plan(curated, plan(curated))
     _write_form(record, curated)
@@ -77,7 +78,7 @@ def _write_form(record: SetRecord, curated: CuratedSet) -> None:
                 None if chosen == SAME_LAYOUT else chosen,
             )
     except StillroomError as error:
-        st.error(str(error), icon=":material/error:")
+        show_error(error)
         return
     st.session_state[_key(record)] = str(manifest)
 

@@ -16,7 +16,7 @@ from app.selection import chosen_record, switch_to
 from app.services import services
 from app.tiles import sheet
 from app.uploads import keep_upload
-from app.words import plain
+from app.words import plain, show_error
 from data.demo import DEMO
 from data.distilled_set import GIVEN, DistilledSet, OpenOptions
 from data.errors import StillroomError
@@ -78,7 +78,7 @@ def _set_at_hand(following: NextPages) -> None:
         distilled_set = services().workspace.load(record.id)
     except StillroomError as error:
         st.header(plain(record.name))
-        st.error(str(error), icon=":material/error:")
+        show_error(error)
         _forget_button(record)
         return
     _summary(record, distilled_set)
@@ -133,7 +133,7 @@ def _open_upload() -> None:
             try:
                 place = keep_upload(files, services().workspace.folder / "uploads")
             except StillroomError as error:
-                st.error(str(error))
+                show_error(error)
                 return
             _open(place, OpenOptions())
 
@@ -145,7 +145,7 @@ def _open(path: Path, options: OpenOptions) -> None:
             set_id = services().workspace.add_set(path, options)
             services().start_first(set_id)
     except StillroomError as error:
-        st.error(str(error), icon=":material/error:")
+        show_error(error)
         return
     switch_to(set_id)
     st.rerun()
@@ -257,7 +257,7 @@ def _apply(record: SetRecord, options: OpenOptions) -> None:
         services().workspace.set_options(record.id, options)
         services().start_first(record.id)
     except StillroomError as error:
-        st.error(str(error), icon=":material/error:")
+        show_error(error)
         return
     st.rerun()
 
