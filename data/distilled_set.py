@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -41,7 +41,7 @@ class Provenance:
     path: Path
     format: str
     method: str
-    files: tuple[Path, ...]
+    files: Sequence[Path]
     options: OpenOptions = OpenOptions()
     warnings: tuple[str, ...] = ()
 

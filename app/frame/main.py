@@ -44,10 +44,16 @@ def main() -> None:
         choose_set()
         jobs_panel()
         st.caption(
-            f"Computing on {describe(pick(services().device))}",
+            f"Computing on {_device_words()}",
             help="The best device of this machine; choose another with `--device` or STILLROOM_DEVICE.",
         )
     page.run()
+
+
+def _device_words() -> str:
+    """The worker's device; its threads are its own, and this process has only one."""
+    device = pick(services().device)
+    return "the CPU" if device.type == "cpu" else describe(device)
 
 
 main()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -158,7 +158,7 @@ def _warned(opened: DistilledSet, warning: str) -> DistilledSet:
     return replace(opened, provenance=replace(origin, warnings=(*origin.warnings, warning)))
 
 
-def _joined(files: tuple[Path, ...], more: tuple[Path, ...]) -> tuple[Path, ...]:
+def _joined(files: Sequence[Path], more: Sequence[Path]) -> tuple[Path, ...]:
     return tuple(dict.fromkeys((*files, *more)))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import torch
@@ -72,6 +73,28 @@ class FolderStore(ImageStore):
             if most_px is not None:
                 decode_reduced(picture, most_px)
             return to_tensor(pixels(picture, self.look.grey))
+
+
+@dataclass(frozen=True)
+class FilesBelow(Sequence[Path]):
+    """``names`` below ``root`` as paths, each made when asked for: making them takes as long as listing the folder does."""
+
+    root: Path
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, place: int) -> Path: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> FilesBelow: ...
+
+    def __getitem__(self, place: int | slice) -> Path | FilesBelow:
+        if isinstance(place, slice):
+            return FilesBelow(self.root, self.names[place])
+        return self.root / self.names[place]
 
 
 def look_at(root: Path, names: Sequence[str]) -> Look:

@@ -22,7 +22,7 @@ from data.formats import pictures
 from data.formats.common import make_set, pixel_space
 from data.formats.folder_classes import ClassFolders, renamed, understand
 from data.formats.folder_listing import Listing, has_class_folders, list_everything, list_images
-from data.formats.folder_store import FolderStore, Look, look_at
+from data.formats.folder_store import FilesBelow, FolderStore, Look, look_at
 from data.formats.hf_metadata import Metadata, find_metadata, read_metadata, write_metadata
 from data.images import Images
 from data.known_datasets import class_names_of, guess_dataset
@@ -95,7 +95,7 @@ def _read_classes(path: Path, options: OpenOptions) -> DistilledSet:
     folders = understand(listing.folders, listing.names[0])
     images, look = _open_images(path, listing.names, options)
     warnings = (*folders.warnings(), *_warnings(listing, folders, look))
-    origin = Provenance(path, NAME, folders.method, _files(path, listing.names), options, warnings)
+    origin = Provenance(path, NAME, folders.method, FilesBelow(path, listing.names), options, warnings)
     names = folders.names
     known = class_names_of(guess_dataset(path)) if folders.pattern is not None else ()
     return DistilledSet(
@@ -119,7 +119,7 @@ def _read_metadata(path: Path, metadata: Metadata, options: OpenOptions) -> Dist
     images, look = _open_images(path, metadata.file_names, options)
     extra = len(known) - len(set(metadata.file_names))
     warnings = [f"{extra} images are not named in {metadata.path.name} and are left out."] if extra else []
-    files = (metadata.path, *_files(path, metadata.file_names))
+    files = (metadata.path, *(path / name for name in dict.fromkeys(metadata.file_names)))
     origin = Provenance(path, NAME, "image folder", files, options, (*warnings, *_look_warnings(look)))
     opened = make_set(origin, metadata.labels, None, images, {"folder": FolderLayout(metadata=metadata)})
     names = metadata.class_names
@@ -130,10 +130,6 @@ def _open_images(path: Path, names: Sequence[str], options: OpenOptions) -> tupl
     look = look_at(path, names)
     store = FolderStore(path, names, look)
     return Images(store, pixel_space(store.read(0)[None], path, options)), look
-
-
-def _files(path: Path, names: Sequence[str]) -> tuple[Path, ...]:
-    return tuple(path / name for name in dict.fromkeys(names))
 
 
 def _warnings(listing: Listing, folders: ClassFolders, look: Look) -> tuple[str, ...]:

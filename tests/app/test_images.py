@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import gc
 import io
+import threading
 import time
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from app.images import EMPTY, PAPER, Sprite, large, sprite_sheet
+from app.images import EMPTY, PAPER, Sprite, large, prepare_sheet, sprite_sheet
 from data.images import Images, ImageStore, TensorStore
 from data.pixels import PROFILES
 
@@ -173,3 +175,49 @@ def test_large__native_pixels():
 
 def test_large__broken_image():
     assert decoded(large(mixed_images(None), 0)).size > 0
+
+
+def test_sprite_sheet__asked_for_twice_at_once_is_made_once():
+    made, go = [], threading.Event()
+
+    class Slow(MixedStore):
+        def read(self, sample_id: int) -> torch.Tensor:
+            made.append(sample_id)
+            assert go.wait(10)
+            return super().read(sample_id)
+
+    images = Images(Slow((flat(8, 8, 1),)), PROFILES["uint8"])
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(sprite_sheet, images, [0]) for _ in range(2)]
+        go.set()
+        assert asked[0].result(10) is asked[1].result(10)
+    assert made == [0]
+
+
+def test_prepare_sheet__makes_the_latest_wish_alone():
+    images = random_images(6, 8)
+    read: list[int] = []
+
+    class Watched(TensorStore):
+        def read_many(self, ids) -> torch.Tensor:
+            read.extend(ids)
+            return super().read_many(ids)
+
+    images = Images(Watched(images.store.tensor), images.pixel_space)
+    prepare_sheet(images, [0, 1])
+    prepare_sheet(images, [4, 5])
+    give_up = time.monotonic() + 10
+    while not read and time.monotonic() < give_up:
+        time.sleep(0.01)
+    assert read == [4, 5]
+    sprite_sheet(images, [4, 5])
+    assert read == [4, 5]
+
+
+def test_prepare_sheet__keeps_no_closed_set():
+    images = random_images(4, 8)
+    prepare_sheet(images, [0])
+    alive = weakref.ref(images)
+    del images
+    gc.collect()
+    assert alive() is None

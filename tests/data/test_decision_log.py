@@ -205,3 +205,20 @@ def _word(log: list[Decision], sample: int) -> str:
         elif word == "undecided":
             word = "skipped"
     return word
+
+
+def test_states__of_some_samples(log):
+    workspace, set_id = log
+    workspace.decide_many(set_id, [Decision(i, "prune") for i in range(4)])
+    every = workspace.states(set_id)
+    assert workspace.states(set_id, [3, 1, 9]) == {1: every[1], 3: every[3]}
+    assert workspace.states(set_id, []) == {}
+
+
+def test_decisions__the_latest(log):
+    workspace, set_id = log
+    workspace.decide_many(set_id, [Decision(i, "keep") for i in range(5)])
+    whole = workspace.decisions(set_id)
+    assert workspace.decisions(set_id, latest=2) == whole[-2:]
+    assert workspace.decisions(set_id, 3, latest=9) == [whole[3]]
+    assert workspace.decisions(set_id, latest=0) == []

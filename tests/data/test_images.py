@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from data.errors import ImpossibleRequest
-from data.images import DifferentSizes, Images, ImageStore, TensorStore, batches
+from data.images import DifferentSizes, Images, ImageStore, TensorStore, batches, reduction
 from data.pixels import PROFILES
 
 
@@ -84,3 +84,21 @@ def test_sample_ids__spread_over_all_without_repeats():
 def test_batches__cover_every_id_once():
     images = Images(TensorStore(torch.zeros(7, 1, 1, 1)), PROFILES["unit"])
     assert np.concatenate(list(batches(images, 3))).tolist() == list(range(7))
+
+
+def test_viewable__may_come_reduced_only_where_contrast_allows():
+    class Asked(Listed):
+        def stacks(self, ids, most_px=None):
+            asked.append(most_px)
+            return super().stacks(ids, most_px)
+
+    asked = []
+    images = Images(Asked([torch.zeros(3, 4, 4, dtype=torch.uint8)]), PROFILES["uint8"])
+    for contrast in ("as trained", "stretched", "2.5 std"):
+        images.viewable([0], contrast, most_px=2)
+    assert asked == [2, None, None]
+
+
+@pytest.mark.parametrize(("longer", "factor"), [(1, 1), (128, 1), (129, 2), (224, 2), (256, 2), (257, 3), (1024, 8)])
+def test_reduction__smallest_whole_factor(longer, factor):
+    assert reduction(longer, 128) == factor

@@ -212,3 +212,13 @@ def _seconds(workspace: Workspace, set_id: str, query: SampleQuery) -> float:
     began = time.process_time()
     workspace.select(set_id, query)
     return time.process_time() - began
+
+
+@pytest.mark.parametrize(("offset", "limit"), [(0, 10), (25, 10), (N, 10), (N + 5, 10), (3, 0)])
+def test_select__nothing_asked_is_the_stored_order(opened, offset, limit):
+    """Oracle: the same question with a condition that every sample fulfils, which the database answers."""
+    workspace, set_id = opened
+    page = workspace.select(set_id, SampleQuery(offset=offset, limit=limit, descending=True))
+    asked = workspace.select(set_id, SampleQuery(offset=offset, limit=limit, descending=True, among=range(N)))
+    assert page.ids.dtype == np.int64
+    assert (page.ids.tolist(), page.total) == (asked.ids.tolist(), asked.total)

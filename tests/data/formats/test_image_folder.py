@@ -339,3 +339,39 @@ def test_read__fifty_thousand_images_open_without_being_read(tmp_path):
     start = time.process_time()
     opened = open_set(tmp_path / "set")
     assert len(opened) == 50_000 and time.process_time() - start < 1.5
+
+
+def smooth(size):
+    """A picture that survives JPEG."""
+    ramp = np.linspace(0, 255, size[0] * size[1]).reshape(size[::-1]).astype(np.uint8)
+    return Image.fromarray(np.stack([ramp, ramp.T if size[0] == size[1] else ramp, 255 - ramp], axis=-1))
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "reduced"),
+    [
+        ("a.jpg", (224, 224), (112, 112)),
+        ("a.jpg", (512, 384), (128, 96)),
+        ("a.jpg", (1000, 32), (125, 4)),
+        ("a.jpg", (600, 600), (600, 600)),  # by 5, and no half is a divisor of that
+        ("a.jpg", (700, 100), (350, 50)),  # by 6, of which JPEG does the half
+        ("a.jpg", (128, 128), (128, 128)),
+        ("a.png", (512, 384), (512, 384)),
+    ],
+)
+def test_stacks__jpeg_is_decoded_smaller_for_a_quick_look(tmp_path, name, size, reduced):
+    (tmp_path / "set/a").mkdir(parents=True)
+    smooth(size).save(tmp_path / "set/a" / name, quality=95)
+    images = open_set(tmp_path / "set").images
+    whole, quick = images.viewable([0])[0], images.viewable([0], most_px=128)[0]
+    assert quick.shape[:2] == reduced[::-1] and whole.shape[:2] == size[::-1]
+    averaged = Image.fromarray(whole).resize(reduced, Image.Resampling.BOX)
+    assert np.abs(quick.astype(int) - np.asarray(averaged)).mean() < 3
+
+
+def test_files__are_named_without_being_made(tmp_path):
+    root = folder(tmp_path, "a/0.png", "a/1.png", "b/0.png")
+    files = open_set(root).provenance.files
+    expected = [root / "a/0.png", root / "a/1.png", root / "b/0.png"]
+    assert list(files) == expected and files[-1] == expected[-1] and list(files[::2]) == expected[::2]
+    assert len(files) == 3 and root / "a/1.png" in files
