@@ -8,17 +8,15 @@ import streamlit as st
 
 from analysis.findings import Findings
 from analysis.registry import Analysis
-from app.components.gallery import gallery
+from app.contact_sheet import contact_sheet
 from app.figures import heat_map, per_class_chart, scatter_map
 from app.jobs import run_progress
 from app.notes import notes
 from app.pages.browse import lassoed_ids
 from app.parameter_form import parameter_form
-from app.sample_panel import sample_panel
 from app.selection import current_set
-from app.selection_actions import selection_actions
 from app.services import services
-from app.tiles import captions, sheet
+from app.tiles import captions
 from app.words import plain, show_error
 from data.distilled_set import DistilledSet
 from data.errors import StillroomError
@@ -26,6 +24,7 @@ from data.sample_query import SampleQuery
 from data.workspace import RunRecord, SetRecord
 
 WORST = 60
+MOST_ROWS = 1_000
 FIGURES_A_ROW = 3
 MATRIX_PX = 480
 GROUP = "group"
@@ -60,7 +59,7 @@ def _page(entry: Analysis) -> None:
     _headline(run, findings)
     chosen = _charts(record, findings, distilled_set)
     _worst(entry, record, distilled_set, chosen)
-    _tables(findings)
+    _tables(run, findings)
 
 
 def _form(entry: Analysis, record: SetRecord, distilled_set: DistilledSet) -> None:
@@ -175,27 +174,16 @@ def _worst_gallery(entry: Analysis, record: SetRecord, distilled_set: DistilledS
     if page.total == 0:
         st.info("Nothing here is flagged." if only_flagged else "No sample fits.")
         return
-    actions = st.container()
-    grid, panel = st.columns([3, 1.3], gap="medium")
-    with grid:
-        flags, scores = (
-            workspace.flags(record.id, page.ids, entry.name),
-            workspace.values(record.id, entry.name, "score", page.ids),
-        )
-        tiles = captions(distilled_set, page.ids, workspace.states(record.id, page.ids), flags, scores)
-        picked = gallery(sheet(distilled_set, page.ids, "as trained"), tiles, key=f"{key} gallery")
-    with actions:
-        selection_actions(record.id, distilled_set, picked.selected, entry.name, key)
-    with panel:
-        if picked.focused is None:
-            st.caption("Click an image to see it large, with its labels from every source.")
-        else:
-            sample_panel(record.id, distilled_set, picked.focused, "as trained", key)
+    flags = workspace.flags(record.id, page.ids, entry.name)
+    scores = workspace.values(record.id, entry.name, "score", page.ids)
+    tiles = captions(distilled_set, page.ids, workspace.states(record.id, page.ids), flags, scores)
+    contact_sheet(record.id, distilled_set, tiles, key=key, finding=entry.name)
 
 
-def _tables(findings: Findings) -> None:
+def _tables(run: RunRecord, findings: Findings) -> None:
     with st.expander("Tables", icon=":material/table:"):
-        st.caption("Per class")
-        st.dataframe(findings.per_class, hide_index=True, width="stretch")
-        st.caption("Per sample")
-        st.dataframe(findings.per_sample, hide_index=True, width="stretch")
+        for name, table in (("class", findings.per_class), ("sample", findings.per_sample)):
+            shown = table.head(MOST_ROWS)
+            part = f", the first {MOST_ROWS:,} of {len(table):,}" if len(table) > MOST_ROWS else ""
+            st.caption(f"Per {name}{part}; whole: `{run.folder / f'per_{name}.parquet'}`")
+            st.dataframe(shown, hide_index=True, width="stretch")

@@ -9,14 +9,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app.components.gallery import gallery
+from app.contact_sheet import contact_sheet
 from app.figures import scatter_map
 from app.filters import filter_bar
-from app.sample_panel import sample_panel
 from app.selection import current_set
 from app.selection_actions import selection_actions
 from app.services import services
-from app.tiles import captions, prepare, sheet, state_word
+from app.tiles import captions, prepare, state_word
 from app.words import show_error
 from data.distilled_set import DistilledSet
 from data.errors import StillroomError
@@ -84,25 +83,10 @@ def _grid(record: SetRecord, distilled_set: DistilledSet, query: SampleQuery) ->
     if distilled_set.images is None:
         _label_rows(record, distilled_set, page)
         return
-    actions = st.container()
-    grid, panel = st.columns([3, 1.3], gap="medium")
     states = services().workspace.states(record.id, page.ids)
-    flags, scores = _flags_and_scores(record, query, page.ids)
-    with grid:
-        chosen = gallery(
-            sheet(distilled_set, page.ids, contrast),
-            captions(distilled_set, page.ids, states, flags, scores),
-            key=f"{key} gallery",
-            size=size,
-        )
+    tiles = captions(distilled_set, page.ids, states, *_flags_and_scores(record, query, page.ids))
+    contact_sheet(record.id, distilled_set, tiles, key=key, finding=query.flagged_by, contrast=contrast, size=size)
     prepare(distilled_set, following, contrast)
-    with actions:
-        selection_actions(record.id, distilled_set, chosen.selected, query.flagged_by, key)
-    with panel:
-        if chosen.focused is None:
-            st.caption("Click an image to see it large, with its labels from every source.")
-        else:
-            sample_panel(record.id, distilled_set, chosen.focused, contrast, key)
 
 
 def _pager(record: SetRecord, query: SampleQuery, key: str) -> tuple[SamplePage, np.ndarray, int, str]:
