@@ -8,7 +8,6 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 
-from analysis.crop_kernel import LogitSums
 from analysis.crop_rows import RowFacts, Workspace, row_facts
 from analysis.crop_sums import CropSums
 from analysis.label_sources import rows_a_chunk
@@ -53,6 +52,8 @@ class Compiled:
     """Whole rows of float16 or float32 logits on the cpu, batches side by side; all else is left to ``others``."""
 
     def __init__(self, sums: CropSums, temperature: float, others: OnTorch) -> None:
+        from analysis.crop_kernel import LogitSums  # brings numba, which nothing needs that scans no tree
+
         self._sums, self._others = sums, others
         # One thread is left for reading and adding up, which take as long as all rows do.
         self._kernel = LogitSums(sums.mean.numpy(), temperature, max(1, torch.get_num_threads() - 1))

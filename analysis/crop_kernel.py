@@ -18,6 +18,7 @@ from numba import njit
 Facts = TypeVar("Facts")
 FACTS = ("confidence", "margin", "entropy", "given")
 single, integer = np.float32, np.int32
+_HALF_BYTES = 2
 _HALF_SIGN, _HALF_REST = integer(-(1 << 31)), integer(0x7FFF)
 _HALF_SCALE = single(2.0**112)
 """Float16's exponents lie that much lower than float32's when its bits are put into one."""
@@ -63,13 +64,12 @@ class LogitSums:
         each float64 (n,), as in ``crop_rows.RowFacts``; NaN for a row that holds NaN or infinity, or numbers too large for a
         distribution, which is not added.
         """
-        half = values.dtype == np.float16
-        rows, kernel = (values.view(np.int16), _half_rows) if half else (values, _single_rows)
+        rows = values.view(np.int16) if values.dtype == np.float16 else values
         top, found = np.empty(len(rows), np.int64), np.empty((len(rows), len(FACTS)))
 
         def part(thread: int) -> None:
             share, scales = (thread, len(self._threads)), (self._scale, single(self._scale), single(own))
-            kernel(rows, (given, slots), share, scales, (self._sums, top, found))
+            _rows(rows, (given, slots), share, scales, (self._sums, top, found))
 
         begun = [pool.submit(part, thread) for thread, pool in enumerate(self._threads)]
 
@@ -97,26 +97,18 @@ def entropies(sums: np.ndarray, slots: np.ndarray) -> np.ndarray:
 
 
 @compiled
-def _half_rows(
+def _rows(
     lines: np.ndarray, asked: _Arrays, share: tuple[int, int], scales: _Scales, results: tuple[np.ndarray, ...]
 ) -> None:
+    """The rows ``lines``, float32 or the bits of float16 as int16, that fall to this thread's ``share``."""
     (given, slots), (sums, top, facts) = asked, results
     room = np.empty(lines.shape[1], single)
     for row in range(len(lines)):
         if abs(slots[row]) % share[1] == share[0]:
-            _from_half(lines[row], room)
-            top[row] = _row(room, given[row], slots[row], scales, sums, facts[row])
-
-
-@compiled
-def _single_rows(
-    lines: np.ndarray, asked: _Arrays, share: tuple[int, int], scales: _Scales, results: tuple[np.ndarray, ...]
-) -> None:
-    (given, slots), (sums, top, facts) = asked, results
-    room = np.empty(lines.shape[1], single)
-    for row in range(len(lines)):
-        if abs(slots[row]) % share[1] == share[0]:
-            room[:] = lines[row]
+            if lines.itemsize == _HALF_BYTES:
+                _from_half(lines[row], room)
+            else:
+                room[:] = lines[row]
             top[row] = _row(room, given[row], slots[row], scales, sums, facts[row])
 
 

@@ -17,10 +17,8 @@ import torch
 from analysis.context import Cancelled, Context
 from analysis.crop_checkpoint import Checkpoint, identity
 from analysis.crop_facts import BatchFacts, FactsReader, facts_reader
-from analysis.crop_kernel import entropies
 from analysis.crop_regions import REGIONS, Thresholds
-from analysis.crop_sums import WEIGHTS, BatchRows, CropSums, empty_sums
-from analysis.crop_values import VALUES, row_values
+from analysis.crop_sums import VALUES, WEIGHTS, BatchRows, CropSums, empty_sums
 from analysis.device import pick
 from analysis.intervals import ratio
 from data.relabelled.checks import check_values
@@ -119,6 +117,8 @@ def scan_crops(tree: RelabelledTree, classes: np.ndarray, context: Context, opti
 def _entropies(sums: torch.Tensor, slots: np.ndarray) -> np.ndarray:
     """In nats, float64 (n,), of the rows ``slots`` of ``sums`` (S, C), distributions but for a factor each."""
     if sums.device.type == "cpu":
+        from analysis.crop_kernel import entropies  # brings numba, which nothing needs that scans no tree
+
         return entropies(sums.numpy(), slots)
     found = np.empty(len(slots))
     for part in np.array_split(np.arange(len(slots)), 1 + len(slots) * sums.shape[1] // VALUES_A_STEP):
@@ -197,6 +197,8 @@ class _Pass:
 
     def _rows(self, begun: _Begun) -> tuple[BatchRows, int]:
         """The usable rows of a batch, and how many are not."""
+        from analysis.crop_values import row_values  # brings numba
+
         facts, own = begun.facts(), begun.own
         thresholds = (self.options.thresholds.low, self.options.thresholds.middle, self.options.thresholds.top)
         values = row_values((facts.confidence, facts.margin, facts.entropy, facts.given), facts.top, begun.shown, thresholds)

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from analysis.crop_regions import REGIONS
 from analysis.crop_rows import RowFacts
-from analysis.crop_values import VALUES, add_by_image, add_choices
 
 WEIGHTS = ("plain", "own", "own squared", "unmixed")
 """How a row counts: as 1, as its own share, as the square of that (for errors), as 1 only where it is nearly unmixed."""
+VALUES = ("rows", "given", "given squared", "entropy", "other", "confidence", "margin", *REGIONS)
+"""What is added up: 1, the probability of the folder's class and its square, the entropy in nats, whether the first choice
+is another class than those the row shows, the largest probability, its lead over the second, and 1 in the row's region."""
 BINS = 100
 """Bins of the largest probability from 0 to 1."""
 MOST_MEAN_BYTES = 512 << 20
@@ -101,6 +104,8 @@ class CropSums:
 
     def add(self, rows: BatchRows, file: int, epoch: int, left_out: int) -> None:
         """Add the batch that is ``file`` of those asked for and in ``epoch`` of those read."""
+        from analysis.crop_values import add_by_image  # brings numba, which nothing needs that scans no tree
+
         everything = bool(rows.known.all())
         values, owners = (rows.values, rows.images) if everything else (rows.values[rows.known], rows.images[rows.known])
         weights = np.asarray(rows.weights)
@@ -158,6 +163,8 @@ class CropSums:
         return True
 
     def _add_choices(self, rows: BatchRows, file: int, epoch: int) -> None:
+        from analysis.crop_values import add_choices
+
         self.distinct[file] = add_choices(rows.top, rows.values, self.seen[epoch], self.histogram)
         other = rows.values[:, VALUES.index("other")] > 0
         if other.any() and rows.own > 0:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from analysis.crop_kernel import compiled
-from analysis.crop_regions import REGIONS
+from analysis.crop_sums import VALUES
 
-VALUES = ("rows", "given", "given squared", "entropy", "other", "confidence", "margin", *REGIONS)
-"""What is added up: 1, the probability of the folder's class and its square, the entropy in nats, whether the first choice
-is another class than those the row shows, the largest probability, its lead over the second, and 1 in the row's region."""
 _ROWS, _GIVEN, _SQUARED, _ENTROPY, _OTHER, _CONFIDENCE, _MARGIN, _FIRST_REGION = range(8)
 
 

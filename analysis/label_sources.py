@@ -103,6 +103,16 @@ def never_contradicts(labels: SoftLabels, given: np.ndarray) -> bool:
     return all(np.array_equal(chunk.argmax(dim=1).numpy(), given[ids]) for ids, chunk in streamed)
 
 
+def chunks_together(
+    sources: Iterable[SoftLabels], device: torch.device, context: Context, message: str, temperature: float = 1.0
+) -> Iterator[tuple[np.ndarray, list[torch.Tensor]]]:
+    """``chunks`` of several sources of the same samples side by side: (ids int64 (n,), probabilities (n, C) of each)."""
+    quiet = Context(device=context.device)
+    read = [chunks(held, device, quiet if place else context, message, temperature) for place, held in enumerate(sources)]
+    for parts in zip(*read, strict=True):
+        yield parts[0][0], [chunk for _, chunk in parts]
+
+
 def few_samples_caveat(per_class: np.ndarray) -> tuple[str, ...]:
     """The sentence for classes, of samples ``per_class`` (C,), too small to be described by a mean; none without such."""
     few = int((per_class < FEWEST_FOR_A_MEAN).sum())

@@ -15,7 +15,7 @@ import torch
 from analysis.committee import equal_weights
 from analysis.committee_sources import Committee
 from analysis.context import Context
-from analysis.label_sources import choose, chunks, kind_caveats
+from analysis.label_sources import choose, chunks_together, kind_caveats
 from data.distilled_set import GIVEN, DistilledSet
 from data.errors import ImpossibleRequest
 from data.soft_labels import SoftLabels
@@ -71,7 +71,5 @@ def read_together(
     held: Voices, device: torch.device, context: Context, message: str
 ) -> Iterator[tuple[np.ndarray, list[torch.Tensor]]]:
     """All distributions in order, a chunk at a time: (ids int64 (n,), probabilities (n, C) of each source)."""
-    first, *others = held.sources.values()
-    streams = [chunks(first, device, context, message), *(chunks(other, device, Context(), "") for other in others)]
-    for parts in zip(*streams, strict=True):
-        yield parts[0][0], [chunk.clamp_min(0) for _, chunk in parts]
+    for ids, parts in chunks_together(held.sources.values(), device, context, message):
+        yield ids, [part.clamp_min(0) for part in parts]

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from analysis.context import Context
-from analysis.label_sources import chunks, kind_caveats
+from analysis.label_sources import chunks_together, kind_caveats
 from data.soft_labels import SoftLabels, TopKSoftLabels, as_index
 
 VALUES_AT_ONCE = 1 << 17
@@ -58,16 +58,11 @@ class SideBySide:
         The latter are (n, C + 1), the rest class last, where there is one. Raises ImpossibleRequest where a row is no
         distribution.
         """
-        quiet = Context(device=context.device)
-        read = [
-            chunks(held, device, quiet if place else context, message, self.temperature)
-            for place, held in enumerate(self.sources.values())
-        ]
-        for parts in zip(*read, strict=True):
-            step = max(1, VALUES_AT_ONCE // parts[0][1].shape[1]) if device.type == "cpu" else len(parts[0][0])
-            for start in range(0, len(parts[0][0]), step):
-                ids = parts[0][0][start : start + step]
-                rows = [chunk[start : start + step] for _, chunk in parts]
+        for together, read in chunks_together(self.sources.values(), device, context, message, self.temperature):
+            step = max(1, VALUES_AT_ONCE // read[0].shape[1]) if device.type == "cpu" else len(together)
+            for start in range(0, len(together), step):
+                ids = together[start : start + step]
+                rows = [chunk[start : start + step] for chunk in read]
                 yield ids, rows, self._fairly(ids, rows) if self.merged else rows
 
     def _fairly(self, ids: np.ndarray, rows: list[torch.Tensor]) -> list[torch.Tensor]:

@@ -6,40 +6,24 @@ or ``train.parquet``. In the folder itself or its ``data`` folder.
 
 from __future__ import annotations
 
-import os
 import re
-from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from data.errors import UnreadableInput
 from data.formats.hf_metadata import FILES as METADATA_FILES
+from data.formats.shards import Shards, names_in
 from data.plain_text import several
 
 SUFFIX = ".parquet"
 FIRST_SPLITS = ("train", "training")
-MOST_ENTRIES = 20_000
 MOST_SHARDS = 10_000
 _SHARD = re.compile(r"(?P<split>.+?)-(?P<number>\d{5})-of-(?P<total>\d{5})(?:-[0-9a-f]+)?\.parquet", re.ASCII)
 _NUMBERED = re.compile(r"\d{1,9}\.parquet", re.ASCII)
 
 
-@dataclass(frozen=True)
-class Shards:
-    """The files of the split that is opened, in order, and what to say about the others."""
-
-    files: tuple[Path, ...]
-    warnings: tuple[str, ...] = ()
-
-
 def parquet_names(folder: Path) -> list[str]:
     """The parquet files directly in ``folder`` that could hold images, by name; labels and metadata beside a set cannot."""
-    try:
-        with os.scandir(folder) as entries:
-            names = [e.name for e in islice(entries, MOST_ENTRIES) if e.name.endswith(SUFFIX) and e.is_file()]
-    except OSError:
-        return []
-    return sorted(n for n in names if n[0] != "." and n not in METADATA_FILES and not n.endswith("soft_labels.parquet"))
+    return [n for n in names_in(folder, SUFFIX) if n not in METADATA_FILES and not n.endswith("soft_labels.parquet")]
 
 
 def shard_folder(root: Path) -> Path | None:

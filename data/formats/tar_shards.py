@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,46 +12,29 @@ import numpy as np
 from data.errors import UnreadableInput
 from data.formats.picture_stores import Look, OpenPicture, PictureStore
 from data.formats.pictures import open_encoded
+from data.formats.shards import Shards, names_in
 from data.formats.tar_index import Span, is_tar, read_span
 from data.plain_text import several
 from data.soft_labels import Ids
 
-MOST_ENTRIES = 20_000
+SUFFIX = ".tar"
 FILES_LOOKED_INTO = 16
 _NUMBERED = re.compile(r"(?P<split>.*?)[-_.]?(?P<number>\d{1,9})\.tar", re.ASCII)
 
 
-@dataclass(frozen=True)
-class TarFiles:
-    """The shards that are opened, in order, and what to say about them and the others."""
-
-    files: tuple[Path, ...]
-    warnings: tuple[str, ...] = ()
-
-
-def tar_names(folder: Path) -> list[str]:
-    """The files called .tar directly in ``folder``, sorted."""
-    try:
-        with os.scandir(folder) as entries:
-            some = islice(entries, MOST_ENTRIES)
-            return sorted(e.name for e in some if e.name.endswith(".tar") and e.name[0] != "." and e.is_file())
-    except OSError:
-        return []
-
-
 def holds_tars(folder: Path) -> bool:
     """Whether one of the first few files called .tar is one; those of relabelled sets are torch files."""
-    return any(is_tar(folder / name) for name in tar_names(folder)[:FILES_LOOKED_INTO])
+    return any(is_tar(folder / name) for name in names_in(folder, SUFFIX)[:FILES_LOOKED_INTO])
 
 
-def find_tars(path: Path) -> TarFiles:
+def find_tars(path: Path) -> Shards:
     """The shards of a file or folder. Raises UnreadableInput where it is unclear what is meant."""
     if path.is_file():
-        return TarFiles((path,))
+        return Shards((path,))
     splits: dict[str, list[tuple[int, str]]] = {}
-    for name in tar_names(path):
+    for name in names_in(path, SUFFIX):
         found = _NUMBERED.fullmatch(name)
-        split, number = (found["split"], int(found["number"])) if found else (name.removesuffix(".tar"), 0)
+        split, number = (found["split"], int(found["number"])) if found else (name.removesuffix(SUFFIX), 0)
         splits.setdefault(split, []).append((number, name))
     if not splits:
         raise UnreadableInput(f"{path.name} holds no .tar files; point at the shards of a WebDataset.")
@@ -66,7 +47,7 @@ def find_tars(path: Path) -> TarFiles:
     said = [f"'{chosen}' was opened; {several(others)} beside it is neither read nor written."] if others else []
     shards = sorted(splits[chosen])
     said += _gaps([number for number, _ in shards])
-    return TarFiles(tuple(path / name for _, name in shards), tuple(said))
+    return Shards(tuple(path / name for _, name in shards), tuple(said))
 
 
 def _gaps(numbers: Sequence[int]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,8 +34,27 @@ class Places:
     trees: tuple[Path, ...]
 
 
+class _Files(Sequence[Path]):
+    """Files by place, told one at a time."""
+
+    @abstractmethod
+    def _at(self, place: int) -> Path:
+        """The file at ``place``, 0 or more and below the length."""
+
+    @overload
+    def __getitem__(self, place: int) -> Path: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Path]: ...
+
+    def __getitem__(self, place: int | slice) -> Path | Sequence[Path]:
+        if isinstance(place, slice):
+            return [self._at(i) for i in range(*place.indices(len(self)))]
+        return self._at(range(len(self))[place])
+
+
 @dataclass(frozen=True)
-class SeveralFiles(Sequence[Path]):
+class SeveralFiles(_Files):
     """Sequences of files one behind the other, none of them copied."""
 
     parts: tuple[Sequence[Path], ...]
@@ -42,25 +62,16 @@ class SeveralFiles(Sequence[Path]):
     def __len__(self) -> int:
         return sum(map(len, self.parts))
 
-    @overload
-    def __getitem__(self, place: int) -> Path: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Path]: ...
-
-    def __getitem__(self, place: int | slice) -> Path | Sequence[Path]:
-        if isinstance(place, slice):
-            return [self[i] for i in range(*place.indices(len(self)))]
-        index = range(len(self))[place]
+    def _at(self, place: int) -> Path:
         for part in self.parts:
-            if index < len(part):
-                return part[index]
-            index -= len(part)
+            if place < len(part):
+                return part[place]
+            place -= len(part)
         raise IndexError(place)
 
 
 @dataclass(frozen=True, eq=False)
-class BatchFiles(Sequence[Path]):
+class BatchFiles(_Files):
     """The batch files of a tree."""
 
     tree: RelabelledTree
@@ -68,15 +79,7 @@ class BatchFiles(Sequence[Path]):
     def __len__(self) -> int:
         return len(self.tree)
 
-    @overload
-    def __getitem__(self, place: int) -> Path: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Path]: ...
-
-    def __getitem__(self, place: int | slice) -> Path | Sequence[Path]:
-        if isinstance(place, slice):
-            return [file.path for file in self.tree.files[place]]
+    def _at(self, place: int) -> Path:
         return self.tree.files[place].path
 
 

@@ -15,10 +15,10 @@ from analysis.crop_regions import Thresholds
 from analysis.crop_scan import ScanOptions, evenly_spread, scan_crops
 from analysis.crop_sums import VALUES, Votes
 from data.errors import UnreadableInput
-from data.relabelled import tree as tree_module
 from data.relabelled.opening import open_tree
 from data.relabelled.tree import RowImages
 from tests.analysis.crop_truth import true_images, true_rows
+from tests.data.relabelled.reads import reads_of_batches
 from tests.data.trees import make_tree
 
 FAMILIES = ("sre2l", "sre2l-mixup", "sre2l-nomix", "lpqld", "edc", "short-last-batch")
@@ -35,14 +35,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def read_positions(monkeypatch):
-    seen, read = [], tree_module.RelabelledTree.read
-
-    def spy(self, position, rows=None):
-        seen.append(position)
-        return read(self, position, rows)
-
-    monkeypatch.setattr(tree_module.RelabelledTree, "read", spy)
-    return seen
+    return reads_of_batches(monkeypatch)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.crop_values import VALUES, add_by_image, add_choices, row_values
+from analysis.crop_sums import VALUES
+from analysis.crop_values import add_by_image, add_choices, row_values
 
 
 def test_row_values__of_each_kind_of_row():

@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from data.workspace import Workspace
+from tests.browser.conftest import Server
 from tests.browser.steps import app, choose, export_here, go_to
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -45,14 +46,19 @@ def decide_next(page: Page, truth: np.ndarray) -> int:
     return sample
 
 
+def analysed(page: Page, server: Server) -> None:
+    """On the Decide page, when nothing is under way any more: findings that arrive put a queue into another order."""
+    page.goto(server.address)
+    go_to(page, "Label errors")
+    expect(page.get_by_text("The worst, worst first")).to_be_visible(timeout=ANALYSED_MS)
+    expect(page.get_by_text("Running", exact=True)).to_have_count(0, timeout=ANALYSED_MS)
+    go_to(page, "Decide")
+
+
 def test_asking__decides_learns_and_draws_what_was_found(page, tmp_path):
     path, truth = flipped(tmp_path)
     with app(tmp_path, path) as server:
-        page.goto(server.address)
-        go_to(page, "Label errors")
-        expect(page.get_by_text("The worst, worst first")).to_be_visible(timeout=ANALYSED_MS)
-        expect(page.get_by_text("Running", exact=True)).to_have_count(0, timeout=ANALYSED_MS)
-        go_to(page, "Decide")
+        analysed(page, server)
         choose(page, "Queue", "Probably wrong, most telling first")
         expect(page.get_by_text("about which the evidence is divided")).to_be_visible()
         page.get_by_test_id("stMain").get_by_role("button", name="More").click()
@@ -96,12 +102,7 @@ def test_asking__quota_and_minutes_end_where_they_say(new_page, tmp_path, scheme
     page = new_page(color_scheme=scheme)
     path, truth = flipped(tmp_path)
     with app(tmp_path, path) as server:
-        page.goto(server.address)
-        go_to(page, "Label errors")
-        expect(page.get_by_text("The worst, worst first")).to_be_visible(timeout=ANALYSED_MS)
-        # Findings that arrive meanwhile put a queue into another order.
-        expect(page.get_by_text("Running", exact=True)).to_have_count(0, timeout=ANALYSED_MS)
-        go_to(page, "Decide")
+        analysed(page, server)
         choose(page, "Queue", "The same number from every class")
         page.get_by_role("spinbutton", name="For each class").fill("1")
         page.keyboard.press("Enter")

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from data.errors import UnreadableInput
-from data.relabelled import tree as tree_module
 from data.relabelled.opening import open_tree
 from data.relabelled.stream import stream
+from tests.data.relabelled.reads import reads_of_batches
 from tests.data.trees import make_tree
 
 
@@ -28,14 +28,7 @@ def opened(made):
 @pytest.fixture
 def read_positions(monkeypatch):
     """Positions in the order in which they are read."""
-    seen, read = [], tree_module.RelabelledTree.read
-
-    def spy(self, position, rows=None):
-        seen.append(position)
-        return read(self, position, rows)
-
-    monkeypatch.setattr(tree_module.RelabelledTree, "read", spy)
-    return seen
+    return reads_of_batches(monkeypatch)
 
 
 def test_stream__gives_every_batch_in_order_with_its_images(made, opened):
