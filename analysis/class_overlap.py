@@ -7,17 +7,17 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 
-from analysis.class_mass import NO_PARTNER, shares_of_partner
-from analysis.class_neighbours import MOST_IMAGES, Mixing, mixing
 from analysis.context import Context
 from analysis.device import pick
 from analysis.encoders import EFFICIENTNET
 from analysis.findings import SHARE, Figure, Findings, per_class_table, per_sample_table
 from analysis.intervals import share_figure
-from analysis.label_evidence import Evidence, Origin, ProbeSettings, gather
 from analysis.label_sources import MOST_CLASSES_IN_A_MATRIX, class_matrix_caveat
-from analysis.overlap_pairs import Judged, Rules, judge
-from analysis.overlap_tables import order_table, overlap_matrix, pairs_table, super_class_table, tree_table
+from analysis.overlap.class_mass import NO_PARTNER, shares_of_partner
+from analysis.overlap.class_neighbours import MOST_IMAGES, Mixing, mixing
+from analysis.overlap.pairs import Judged, Rules, judge
+from analysis.overlap.tables import order_table, overlap_matrix, pairs_table, super_class_table, tree_table
+from analysis.probes.label_evidence import Evidence, Origin, ProbeSettings, gather
 from analysis.registry import Between, Embedding, LabelSource, analysis
 from data.distilled_set import DistilledSet
 

@@ -13,7 +13,7 @@ from analysis.evidence.planted import PlantedNoise
 from analysis.evidence.report import Combined, cannot_say, report
 from analysis.evidence.sources import ImageEvidence, ImageOptions, Sources, available
 from analysis.findings import Findings
-from analysis.probe import NEIGHBOURS, PENALTY
+from analysis.probes.probe import NEIGHBOURS, PENALTY
 from analysis.registry import Between, Embedding, analysis
 from data.distilled_set import DistilledSet
 

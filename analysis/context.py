@@ -7,10 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+import pandas as pd
+
 from data.verdicts import NO_VERDICTS, Verdicts
 
 Item = TypeVar("Item")
 Report = Callable[[float, str], None]
+Draft = Callable[[str, pd.DataFrame], None]
 
 
 class Cancelled(Exception):
@@ -21,18 +24,24 @@ def _silent(fraction: float, message: str) -> None:
     return None
 
 
+def _undrawn(name: str, table: pd.DataFrame) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Context:
     """``device`` is "auto" or a torch device name; ``cache`` a folder for embeddings, or None to keep nothing.
 
     ``report(fraction, message)`` says how far the run is, 0 to 1; it raises Cancelled where the run should stop, so an
-    analysis that reports often enough needs no other check. ``verdicts`` is what people have settled about the set's labels
-    until now.
+    analysis that reports often enough needs no other check. ``draft(name, table)`` shows a small table, such as a learning
+    curve, while the run goes on; the latest of each name stays in sight. ``verdicts`` is what people have settled about
+    the set's labels until now.
     """
 
     device: str = "auto"
     cache: Path | None = None
     report: Report = _silent
+    draft: Draft = _undrawn
     verdicts: Verdicts = NO_VERDICTS
 
     def part(self, start: float, end: float) -> Context:

@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 
 from analysis.context import Context
-from analysis.crop_caveats import caveats
-from analysis.crop_estimates import Clusters, ratio_figure, ratio_interval
-from analysis.crop_regions import REGIONS, Thresholds, region_shares, region_table, treated
-from analysis.crop_scan import NEARLY_UNMIXED, ScanOptions, scan_crops
-from analysis.crop_seen import Seen, choose_crops
-from analysis.crop_tables import batch_table, epoch_table, group_table
 from analysis.findings import Figure, Findings, per_class_table, per_sample_table
 from analysis.intervals import ratio
 from analysis.registry import Between, LabelSource, analysis
+from analysis.trees.caveats import caveats
+from analysis.trees.estimates import Clusters, ratio_figure, ratio_interval
+from analysis.trees.regions import REGIONS, Thresholds, region_shares, region_table, treated
+from analysis.trees.scan import NEARLY_UNMIXED, ScanOptions, scan_crops
+from analysis.trees.seen import Seen, choose_crops
+from analysis.trees.tables import batch_table, epoch_table, group_table
 from data.distilled_set import DistilledSet
 
 MOST_OTHER = 0.5

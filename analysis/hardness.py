@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from analysis.answer_ratings import Irt, Rated, rated_by_sources, rated_by_votes, with_ratings
+from analysis.answers.glicko import START_RATING
+from analysis.answers.ratings import Irt, Rated, rated_by_sources, rated_by_votes, with_ratings
 from analysis.context import Context
 from analysis.device import pick
 from analysis.findings import Figure, Findings, per_class_table, per_sample_table
-from analysis.glicko import START_RATING
 from analysis.intervals import mean_figure, ratio, share_figure
 from analysis.label_sources import few_samples_caveat, per_sample
-from analysis.mean_source import Combine, Voices, read_together, voices
 from analysis.registry import Between, LabelSource, analysis
+from analysis.sources.mean_source import Combine, Voices, read_together, voices
 from data.distilled_set import DistilledSet
 from data.errors import ImpossibleRequest
 

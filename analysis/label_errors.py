@@ -7,21 +7,21 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 
-from analysis.confident_learning import ids_by_class
-from analysis.confident_rows import NOT_CONFIDENT
+from analysis.confident.learning import ids_by_class
+from analysis.confident.rows import NOT_CONFIDENT
 from analysis.context import Context
-from analysis.convnet_training import TrainingSettings
 from analysis.encoders import EFFICIENTNET
 from analysis.findings import Figure, Findings, Matrix, per_class_table, per_sample_table
 from analysis.intervals import mean_figure, share, share_figure, wilson
-from analysis.label_error_caveats import caveats
-from analysis.label_evidence import Origin, ProbeSettings, gather
-from analysis.label_judgement import Backend, FilterChoice, Judged, RankingChoice, Rules, Thresholds, judge
+from analysis.judging.caveats import caveats
+from analysis.judging.judgement import Backend, FilterChoice, Judged, RankingChoice, Rules, Thresholds, judge
+from analysis.judging.shrunk_thresholds import AUTOMATIC, MOST_WEIGHT
+from analysis.judging.small_classes import NOTHING
 from analysis.label_sources import MOST_CLASSES_IN_A_MATRIX
-from analysis.probe import NEIGHBOURS, PENALTY, ProbeKind
+from analysis.probes.convnet_training import TrainingSettings
+from analysis.probes.label_evidence import Origin, ProbeSettings, gather
+from analysis.probes.probe import NEIGHBOURS, PENALTY, ProbeKind
 from analysis.registry import AlsoCalled, Between, Embedding, LabelSource, analysis
-from analysis.shrunk_thresholds import AUTOMATIC, MOST_WEIGHT
-from analysis.small_classes import NOTHING
 from data.distilled_set import DistilledSet
 
 
@@ -71,7 +71,7 @@ def label_errors(
     ``min_per_class`` images, unless a filter, a ranking or cleanlab is asked for by name: that answers as it is.
     ``backend`` "cleanlab" asks that library itself, which gives the same answers more slowly. "shrunk" ones lean on the
     pooled threshold the more the fewer images a class has, counting it for ``pool_weight`` images (0 estimates that), and
-    the score is the probability that the label is right (``analysis.small_classes``); only noise rates need
+    the score is the probability that the label is right (``analysis.judging.small_classes``); only noise rates need
     ``min_per_class``. "automatic" shrinks where a class has fewer than 100 of at most 200,000 images, unless a filter, a
     ranking or cleanlab is asked for by name. Raises ImpossibleRequest.
     """

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from analysis.committee_names import is_committee
-from analysis.committee_sources import committee
 from analysis.context import Context
 from analysis.device import rows_that_fit
 from analysis.intervals import FEWEST_FOR_A_MEAN
+from analysis.sources.committee_names import is_committee
+from analysis.sources.committee_sources import committee
 from data.distilled_set import GIVEN, DistilledSet
 from data.errors import ImpossibleRequest
 from data.relabelled.augmented import AugmentedSoftLabels
@@ -44,7 +44,7 @@ def choose(distilled_set: DistilledSet, name: str) -> ChosenSource:
     A name such as "committee: mean" is a committee of them (analysis/committee_names.py). Raises ImpossibleRequest naming
     those there are.
     """
-    sources = distilled_set.label_sources
+    sources = distilled_set.selectable_sources
     if not sources:
         raise ImpossibleRequest(f"{distilled_set.name} has no soft labels; open it with a soft-label file beside it.")
     if is_committee(name) and name not in sources:

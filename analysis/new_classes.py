@@ -8,17 +8,17 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 
-from analysis.class_neighbours import MOST_IMAGES, embed_some
+from analysis.clusters.new_class_clusters import REPRESENTATIVES, Cluster, Looked, find_clusters, largest_by_chance
+from analysis.clusters.stable_ids import content_digests, name_groups
+from analysis.clusters.unexplained import NOBODY, Explained, Near, Strictness
 from analysis.context import Context
 from analysis.encoders import EFFICIENTNET
 from analysis.even_sample import evenly_over_classes
 from analysis.findings import Figure, Findings, per_class_table, per_sample_table
 from analysis.intervals import share, share_figure, wilson
 from analysis.neighbours import nearest
-from analysis.new_class_clusters import REPRESENTATIVES, Cluster, Looked, find_clusters, largest_by_chance
+from analysis.overlap.class_neighbours import MOST_IMAGES, embed_some
 from analysis.registry import Between, Embedding, analysis
-from analysis.stable_ids import content_digests, name_groups
-from analysis.unexplained import NOBODY, Explained, Near, Strictness
 from data.distilled_set import DistilledSet
 from data.errors import ImpossibleRequest
 
@@ -75,12 +75,12 @@ def new_classes(
     """Findings from the ``neighbours`` nearest neighbours of each image (of at most 20,000, drawn evenly from the classes).
 
     A class explains an image where ``votes`` of its neighbours are at that class's core and within ``tolerance`` robust
-    deviations of the distance usual there (``analysis.unexplained``). Unexplained images that are mutual neighbours within
+    deviations of the distance usual there (``clusters.unexplained``). Unexplained images that are mutual neighbours within
     such a distance form clusters; those of ``min_size`` or more are listed. p is the share of ``redraws`` of the labels, in
     which each cluster is of one class and labels go wrong as often as elsewhere, that leave a cluster as large. A cluster
     is proposed as new class where p <= ``alpha`` and its labels are of three classes or more: of two, it may as well lie
     between those. Classes of fewer than ``min_per_class`` images are not judged. Ids follow from the images' content
-    (``analysis.stable_ids``); where ``context.cache`` is a folder, a cluster keeps the id that an earlier run gave it.
+    (``clusters.stable_ids``); where ``context.cache`` is a folder, a cluster keeps the id that an earlier run gave it.
     """
     if votes > neighbours:
         raise ImpossibleRequest(f"{votes} votes cannot come from {neighbours} neighbours; ask for fewer votes.")

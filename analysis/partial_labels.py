@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from analysis.candidate_em import Candidates, LabelRates, Resolved, resolve
+from analysis.answers.candidate_em import Candidates, LabelRates, Resolved, resolve
 from analysis.context import Context
 from analysis.device import pick
 from analysis.findings import Figure, Findings, per_class_table, per_sample_table
 from analysis.intervals import mean_figure, share_figure, wilson
 from analysis.label_sources import few_samples_caveat
-from analysis.mean_source import Combine, Voices, read_together, voices
 from analysis.registry import Between, LabelSource, analysis
+from analysis.sources.mean_source import Combine, Voices, read_together, voices
 from data.distilled_set import DistilledSet
 from data.verdicts import Verdicts
 

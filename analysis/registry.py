@@ -20,7 +20,7 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 from analysis.context import Context
 from analysis.findings import Findings
@@ -28,7 +28,7 @@ from data.distilled_set import DistilledSet
 from data.errors import ImpossibleRequest
 from data.relabelled.augmented import AugmentedSoftLabels
 
-Need = Literal["images", "soft labels", "class counts", "reference", "crops"]
+Need = Literal["images", "soft labels", "class counts", "reference", "test split", "crops"]
 AnalysisFunction = Callable[..., Findings]
 
 
@@ -92,11 +92,10 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Analysis:
-    """A registered analysis. ``meaning`` is what it tells, in two sentences for a stranger; ``paper`` what it follows.
+class Entry:
+    """What a set can be asked by name: ``meaning`` tells it in two sentences to a stranger, ``paper`` what it follows."""
 
-    ``reads_verdicts`` says that it learns from what people have settled, so its findings age with every decision.
-    """
+    KIND: ClassVar[str] = "entry"
 
     name: str
     title: str
@@ -104,8 +103,7 @@ class Analysis:
     paper: str
     needs: tuple[Need, ...]
     parameters: tuple[Parameter, ...]
-    function: AnalysisFunction
-    reads_verdicts: bool = False
+    function: Callable[..., Any]
 
     def arguments(self, given: Mapping[str, Any] = {}) -> dict[str, Any]:
         """Every parameter with its value: the given one, parsed, or the default."""
@@ -115,19 +113,30 @@ class Analysis:
         unknown = set(given) - set(known)
         if unknown:
             options = ", ".join(known) or "none"
-            raise ImpossibleRequest(f"analysis {self.name} has no parameter '{sorted(unknown)[0]}'; it has: {options}.")
+            raise ImpossibleRequest(f"{self.KIND} {self.name} has no parameter '{sorted(unknown)[0]}'; it has: {options}.")
         return {name: p.parse(given[name]) if name in given else p.default for name, p in known.items()}
 
     def missing(self, distilled_set: DistilledSet) -> tuple[Need, ...]:
-        """What this analysis needs and the set does not have."""
+        """What this needs and the set does not have."""
         has = {
             "images": distilled_set.images is not None,
             "soft labels": bool(distilled_set.label_sources),
             "class counts": distilled_set.class_counts is not None,
             "reference": distilled_set.reference is not None,
+            "test split": distilled_set.test is not None,
             "crops": any(isinstance(held, AugmentedSoftLabels) for held in distilled_set.label_sources.values()),
         }
         return tuple(need for need in self.needs if not has[need])
+
+
+@dataclass(frozen=True)
+class Analysis(Entry):
+    """A registered analysis. ``reads_verdicts`` says that it learns from what people have settled, so its findings age with
+    every decision."""
+
+    KIND: ClassVar[str] = "analysis"
+
+    reads_verdicts: bool = False
 
 
 _REGISTRY: dict[str, Analysis] = {}
@@ -139,7 +148,7 @@ def analysis(
     """Register the decorated function under its own name; see ``Analysis`` for what is said of it."""
 
     def register(function: AnalysisFunction) -> AnalysisFunction:
-        parameters = _parameters(function)
+        parameters = parameters_of(function)
         entry = Analysis(function.__name__, title, meaning, paper, needs, parameters, function, reads_verdicts)
         if entry.name in _REGISTRY and _REGISTRY[entry.name].function.__module__ != function.__module__:
             raise ValueError(f"two analyses are called '{entry.name}'")
@@ -182,7 +191,8 @@ def run(name: str, distilled_set: DistilledSet, context: Context | None = None, 
     return entry.function(distilled_set, context or Context(), **entry.arguments(parameters))
 
 
-def _parameters(function: AnalysisFunction) -> tuple[Parameter, ...]:
+def parameters_of(function: Callable[..., Any]) -> tuple[Parameter, ...]:
+    """The typed keyword parameters of ``function``. Raises ValueError where one has no default, or a type no form shows."""
     hints = get_type_hints(function, include_extras=True)
     keyword_only = (p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY)
     return tuple(_parameter(p.name, hints[p.name], p.default) for p in keyword_only)

@@ -13,7 +13,6 @@ import torch
 
 from analysis.context import Context
 from analysis.device import pick
-from analysis.divergences import entropy, jensen_shannon
 from analysis.findings import Figure, Findings, Matrix, per_class_table, per_sample_table
 from analysis.intervals import mean_figure, ratio, share, share_figure, wilson
 from analysis.label_sources import (
@@ -26,6 +25,7 @@ from analysis.label_sources import (
     rows_a_chunk,
 )
 from analysis.registry import Between, LabelSource, analysis
+from analysis.sources.divergences import entropy, jensen_shannon
 from data.distilled_set import DistilledSet
 from data.soft_labels import SoftLabels
 

@@ -8,16 +8,16 @@ from typing import Annotated, Literal
 import numpy as np
 import pandas as pd
 
-from analysis.committee_names import RULES, committee_name, is_committee, possible_rules
-from analysis.committee_sources import committee
 from analysis.context import Context
-from analysis.disagreement_scan import scan
 from analysis.findings import Figure, Findings, Matrix, per_class_table, per_sample_table
 from analysis.intervals import mean_figure, mean_intervals, ratio, share, share_figure, wilson
 from analysis.label_sources import choose, few_samples_caveat
 from analysis.registry import Between, LabelSource, analysis
-from analysis.side_by_side import SideBySide
-from analysis.standing_out import Judged, judge
+from analysis.sources.committee_names import RULES, committee_name, is_committee, possible_rules
+from analysis.sources.committee_sources import committee
+from analysis.sources.disagreement_scan import scan
+from analysis.sources.side_by_side import SideBySide
+from analysis.sources.standing_out import Judged, judge
 from data.distilled_set import DistilledSet
 from data.errors import ImpossibleRequest
 from data.soft_labels import SoftLabels

@@ -8,16 +8,16 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 
-from analysis.class_pairs import confusion
-from analysis.confident_learning import ConfidentLearning, learn
+from analysis.answers.top_two import Answers, answers, given_rates
+from analysis.confident.learning import ConfidentLearning, learn
 from analysis.context import Context
 from analysis.device import pick
 from analysis.findings import Figure, Findings, per_class_table, per_sample_table
 from analysis.intervals import mean_figure, ratio, share, share_figure, wilson
 from analysis.label_sources import few_samples_caveat
-from analysis.mean_source import Combine, voices
+from analysis.overlap.class_pairs import confusion
 from analysis.registry import Between, LabelSource, analysis
-from analysis.top_two import Answers, answers, given_rates
+from analysis.sources.mean_source import Combine, voices
 from data.distilled_set import DistilledSet
 from data.errors import ImpossibleRequest
 from data.verdicts import Verdicts

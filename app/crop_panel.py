@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 from PIL import Image
 
-from analysis.crop_scan import NEARLY_UNMIXED
+from analysis.trees.scan import NEARLY_UNMIXED
 from app.crop_figure import Colours, Picture, crop_boxes, vote_bars, vote_colours
 from app.crop_votes import crop_table, undecided, vote_shares
 from app.images import large

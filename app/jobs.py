@@ -12,6 +12,7 @@ from analysis.engine import JobStatus
 from analysis.registry import find
 from app.background import TaskStatus
 from app.services import services
+from app.table_figures import first_measure, table_chart
 from app.words import plain
 
 _SEEN = "active_runs"
@@ -84,6 +85,8 @@ def run_progress(run_id: str) -> None:
         status = next((status for run, status in services().active() if run.id == run_id), None)
         if status is not None:
             st.progress(status.fraction, text=_words(status).capitalize())
+            for name, table in status.drafts.items():
+                st.plotly_chart(table_chart(table, first_measure(table, None)), key=f"draft {name} {run_id}")
 
     st.fragment(show, run_every=1.0)()
 

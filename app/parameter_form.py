@@ -7,9 +7,9 @@ from typing import Any
 
 import streamlit as st
 
-from analysis.committee_names import committee_name, possible_rules
 from analysis.embedding import NAMES
-from analysis.registry import Analysis, Between, Embedding, LabelSource, Parameter
+from analysis.registry import Between, Embedding, Entry, LabelSource, Parameter
+from analysis.sources.committee_names import committee_name, possible_rules
 from app.column_words import capital, words
 from data.distilled_set import DistilledSet
 
@@ -20,10 +20,10 @@ MOST_IN_SIGHT = 9
 """A form of up to that many fields hides none; a longer one shows the first, and the others when they are asked for."""
 
 
-def parameter_form(entry: Analysis, distilled_set: DistilledSet) -> dict[str, Any]:
+def parameter_form(entry: Entry, distilled_set: DistilledSet) -> dict[str, Any]:
     """Draw every parameter's field, three a row; returns their values by name. Of many, those in front matter most."""
     if not entry.parameters:
-        st.caption("This analysis has no parameters.")
+        st.caption("There is nothing to set.")
     in_sight = len(entry.parameters) if len(entry.parameters) <= MOST_IN_SIGHT else FIELDS_IN_SIGHT
     values = _fields(entry, entry.parameters[:in_sight], distilled_set)
     rest = entry.parameters[in_sight:]
@@ -33,7 +33,7 @@ def parameter_form(entry: Analysis, distilled_set: DistilledSet) -> dict[str, An
     return values
 
 
-def _fields(entry: Analysis, parameters: Sequence[Parameter], distilled_set: DistilledSet) -> dict[str, Any]:
+def _fields(entry: Entry, parameters: Sequence[Parameter], distilled_set: DistilledSet) -> dict[str, Any]:
     """Row by row, so that they are read in their order however narrow the page is."""
     values = {}
     for start in range(0, len(parameters), FIELDS_A_ROW):
@@ -62,7 +62,7 @@ def _field(parameter: Parameter, distilled_set: DistilledSet, key: str) -> Any:
 def _label_source(title: str, distilled_set: DistilledSet, key: str) -> str:
     """One of the set's sources, or a committee of them; any other committee's name can be typed where one is possible."""
     rules = possible_rules(distilled_set)
-    names = ["", *distilled_set.label_sources, *map(committee_name, rules)]
+    names = ["", *distilled_set.selectable_sources, *map(committee_name, rules)]
     typed = "A committee of your own is typed: committee: mean of A, B" if rules else None
     chosen = st.selectbox(
         title, names, format_func=lambda name: name or CHOOSE, key=key, accept_new_options=bool(rules), help=typed

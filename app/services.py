@@ -48,7 +48,8 @@ class Services:
         if known is not None:
             return self._made_latest(known)
         run = self.workspace.start_run(set_id, name, arguments, key)
-        self.engine.submit(Job(run.id, Path(record.path), record.options, name, arguments, run.folder, settled))
+        derived = self.workspace.derived(set_id)
+        self.engine.submit(Job(run.id, Path(record.path), record.options, name, arguments, run.folder, settled, derived))
         return run
 
     def verdicts(self, set_id: str) -> Verdicts:

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from analysis.asking import INFORMATIVE, anchored, entropy, ranked, relearned, right_and_telling, wrong_and_telling
-from analysis.confident_learning import find_issues, learn, quality_scores
+from analysis.confident.learning import find_issues, learn, quality_scores
 from analysis.device import pick
 from analysis.found_curve import at_random
 from data.soft_labels import DenseSoftLabels

@@ -22,7 +22,7 @@ from analysis.evidence.learning import MOST_FOLDS, Learnt, learn_from_planted
 from analysis.evidence.quality import auc, auc_difference, brier, calibration_error
 from analysis.evidence.sources import ImageOptions, available
 from analysis.evidence.verdict_fit import cross_validated_log_odds
-from analysis.probe import NEIGHBOURS, PENALTY
+from analysis.probes.probe import NEIGHBOURS, PENALTY
 from data.distilled_set import DistilledSet, Provenance
 from data.soft_labels import DenseSoftLabels
 from data.verdicts import Verdicts

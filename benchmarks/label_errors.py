@@ -29,7 +29,7 @@ import numpy as np
 import psutil
 import torch
 
-from analysis.confident_learning import FILTERS, find_issues, learn
+from analysis.confident.learning import FILTERS, find_issues, learn
 from analysis.device import describe, pick
 from data.soft_labels import DenseSoftLabels
 

@@ -17,9 +17,9 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from analysis.context import Context
-from analysis.convnet_training import TrainingSettings
-from analysis.label_evidence import Origin, ProbeSettings, gather
-from analysis.probe import PROBES
+from analysis.probes.convnet_training import TrainingSettings
+from analysis.probes.label_evidence import Origin, ProbeSettings, gather
+from analysis.probes.probe import PROBES
 from benchmarks.common import sizes
 from data.demo import DEMO
 from data.distilled_set import DistilledSet

@@ -24,11 +24,11 @@ import numpy as np
 import torch
 
 from analysis.context import Context
-from analysis.crop_facts import BatchFacts
-from analysis.crop_kernel import LogitSums, entropies
-from analysis.crop_scan import scan_crops
-from analysis.crop_values import add_by_image, add_choices, row_values
 from analysis.device import describe, pick
+from analysis.trees.facts import BatchFacts
+from analysis.trees.kernel import LogitSums, entropies
+from analysis.trees.scan import scan_crops
+from analysis.trees.values import add_by_image, add_choices, row_values
 from benchmarks.common import forget_peak, peak_memory
 from data.relabelled.opening import open_tree
 

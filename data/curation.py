@@ -56,7 +56,8 @@ def curate(original: DistilledSet, decided: Mapping[int, SampleState]) -> Curate
     the old class and the new one, in the rows that are mostly of that image. A soften replaces the given soft label: as it
     is for probabilities; for logits as its logarithm, shifted to the old row's mean, so that their softmax is the
     distribution asked for; the hard label becomes its most probable class. Teachers and other label sources are opinions of
-    their own: they are pruned along but never edited.
+    their own: they are pruned along but never edited. Derived sources are left behind; one that is to be written is made a
+    label source first (data/derived_sources.py).
 
     A set that stores hard labels only has nowhere to keep a distribution that its authors' code would read, so there a
     soften is refused rather than written where nobody looks. Scores have no agreed scale and cannot be softened either.
@@ -109,7 +110,7 @@ def _apply(original: DistilledSet, kept: np.ndarray, edits: Mapping[int, SampleS
     images = original.images
     if images is not None and len(kept) < len(original):
         images = Images(images.store.take(kept), images.pixel_space)
-    return replace(original, labels=labels, label_sources=sources, images=images)
+    return replace(original, labels=labels, label_sources=sources, derived_sources={}, images=images)
 
 
 def _new_labels(

@@ -60,8 +60,9 @@ class DistilledSet:
 
     A sample id is a position in the stored order, 0 to N - 1. ``labels`` is int64 (N,), the hard label of each sample,
     or the most probable class of its given soft label. ``images`` is None for files that hold labels only.
-    ``class_counts`` (C,) int64 counts the original training set. ``extras`` belongs to the format that read the set: what
-    it needs to write the same file again (learning rates, other repeats, recorded accuracies).
+    ``derived_sources`` were computed from ``label_sources`` (data/derived_sources.py): they can be chosen by name but are no
+    opinion beside those. ``class_counts`` (C,) int64 counts the original training set. ``extras`` belongs to the format that
+    read the set: what it needs to write the same file again (learning rates, other repeats, recorded accuracies).
 
     Raises UnreadableInput when the parts do not fit together.
     """
@@ -72,6 +73,7 @@ class DistilledSet:
     provenance: Provenance
     images: Images | None = None
     label_sources: Mapping[str, SoftLabels] = field(default_factory=dict)
+    derived_sources: Mapping[str, SoftLabels] = field(default_factory=dict)
     class_counts: np.ndarray | None = None
     reference: Reference | None = None
     test: Reference | None = None
@@ -80,6 +82,7 @@ class DistilledSet:
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", np.ascontiguousarray(self.labels, dtype=np.int64))
         object.__setattr__(self, "label_sources", MappingProxyType(dict(self.label_sources)))
+        object.__setattr__(self, "derived_sources", MappingProxyType(dict(self.derived_sources)))
         _validate(self)
 
     def __len__(self) -> int:
@@ -88,6 +91,11 @@ class DistilledSet:
     @property
     def num_classes(self) -> int:
         return len(self.class_names)
+
+    @property
+    def selectable_sources(self) -> dict[str, SoftLabels]:
+        """Every label source that can be chosen by name: those that came with the set, then the derived ones."""
+        return {**self.label_sources, **self.derived_sources}
 
     @property
     def per_class(self) -> np.ndarray:
@@ -131,7 +139,7 @@ def _validate(opened: DistilledSet) -> None:
         raise UnreadableInput(
             f"{where}: {len(opened.images)} images but {n} labels; check that the two files belong together."
         )
-    for name, source in opened.label_sources.items():
+    for name, source in opened.selectable_sources.items():
         if len(source) != n or source.num_classes != classes:
             raise UnreadableInput(
                 f"{where}: soft labels '{name}' have shape ({len(source)}, {source.num_classes}) but the set has "

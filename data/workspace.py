@@ -2,6 +2,7 @@
 
     stillroom.duckdb   the tables (workspace_tables.py)
     arrays/            embeddings, memory-mapped
+    derived/           label sources computed from others, a folder each
     runs/              one folder a run, written by the worker
     uploads/           sets that came through the browser
     workspace.lock     which process owns all this
@@ -25,6 +26,7 @@ import pyarrow as pa
 
 from data.decision_log import Bounds, DecisionLog, SettledRows
 from data.decisions import Decision, SampleState
+from data.derived_sources import DerivedFolders, attach_derived
 from data.distilled_set import DistilledSet, OpenOptions
 from data.errors import UnreadableInput
 from data.evidence import EvidenceTables
@@ -38,7 +40,7 @@ from data.workspace_tables import SCHEMA, SCHEMA_VERSION, Columns, Execute
 __all__ = ["RunRecord", "SamplePage", "SampleQuery", "ScoreRange", "SetRecord", "Workspace", "WorkspaceBusy"]
 
 DATABASE = "stillroom.duckdb"
-FOLDERS = ("arrays", "runs", "uploads")
+FOLDERS = ("arrays", "derived", "runs", "uploads")
 
 
 class Workspace:
@@ -50,6 +52,7 @@ class Workspace:
         self._lock = lock
         self._database = database
         self._sets = SetTable(database)
+        self._derived = DerivedFolders(folder / "derived")
         self._decisions = DecisionLog(database)
         self._runs = RunLog(database, folder / "runs")
         self._runs.interrupt_unfinished()
@@ -116,8 +119,9 @@ class Workspace:
         return self._sets.record(set_id)
 
     def load(self, set_id: str) -> DistilledSet:
-        """The opened set, kept in memory. Raises UnreadableInput where its files have changed since they were opened."""
-        return self._sets.load(set_id)
+        """The opened set, kept in memory, with the label sources derived here. Raises UnreadableInput where its files have
+        changed since they were opened."""
+        return attach_derived(self._sets.load(set_id), self._derived.of(set_id))
 
     def set_options(self, set_id: str, options: OpenOptions) -> None:
         """Understand the set differently (another pixel profile, say); its id and its decisions stay."""
@@ -126,6 +130,20 @@ class Workspace:
     def remove_set(self, set_id: str) -> None:
         """Take the set off the list; added again, it has its decisions back."""
         self._sets.remove(set_id)
+
+    # Derived label sources
+
+    def derived(self, set_id: str) -> tuple[Path, ...]:
+        """The folders of the label sources that were derived from the set's, oldest first."""
+        return self._derived.of(self._sets.record(set_id).id)
+
+    def new_derived(self, set_id: str) -> Path:
+        """Where the next derived source of the set goes (data.derived_sources.write_derived); it does not exist yet."""
+        return self._derived.next(self._sets.record(set_id).id)
+
+    def remove_derived(self, set_id: str, name: str) -> None:
+        """Throw a derived source away. Raises ImpossibleRequest where there is none of that name."""
+        self._derived.remove(self._sets.record(set_id).id, name)
 
     # Decisions
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from analysis.context import Context
-from analysis.crop_rows import row_facts
+from analysis.trees.rows import row_facts
 from data.relabelled.batch import Batch
 from data.relabelled.stream import stream
 from data.relabelled.tree import RelabelledTree

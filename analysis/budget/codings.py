@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from analysis.crop_rows import row_facts
+from analysis.trees.rows import row_facts
 from data.soft_labels import Kind
 
 Number = Literal["as stored", "float16", "int8"]

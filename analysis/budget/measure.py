@@ -10,8 +10,8 @@ import torch
 
 from analysis.budget.codings import Coding, Rows, Shares, coded, divergence
 from analysis.context import Context
-from analysis.divergences import entropy
 from analysis.intervals import ratio
+from analysis.sources.divergences import entropy
 from data.relabelled.stream import stream
 from data.relabelled.tree import RelabelledTree
 

@@ -14,7 +14,7 @@ from scipy.linalg import eigh, solve, svd
 
 from analysis.budget.codings import divergence
 from analysis.budget.measure import Loss, Whole
-from analysis.divergences import entropy
+from analysis.sources.divergences import entropy
 from data.soft_labels import to_probabilities
 
 PENALTIES = 10.0 ** np.arange(-4, 3)

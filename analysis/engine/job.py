@@ -9,9 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
+
 from analysis import findings_io
 from analysis.context import Context
 from analysis.registry import find, run
+from data.derived_sources import attach_derived
 from data.distilled_set import OpenOptions
 from data.errors import ImpossibleRequest
 from data.formats import open_set
@@ -26,7 +29,8 @@ ERROR_LOG = "error.log"
 class Job:
     """One analysis of one set. ``folder`` is where the results go; it comes into being with all of them, or not at all.
 
-    ``verdicts`` is what people had settled when the job was made; the worker has no database to ask.
+    ``verdicts`` is what people had settled when the job was made, ``derived`` the folders of the label sources computed for
+    the set until then; the worker has no database to ask.
     """
 
     run_id: str
@@ -36,6 +40,7 @@ class Job:
     parameters: Mapping[str, Any]
     folder: Path
     verdicts: Verdicts = NO_VERDICTS
+    derived: tuple[Path, ...] = ()
 
     @property
     def unfinished(self) -> Path:
@@ -47,7 +52,7 @@ class Job:
 class JobStatus:
     """``fraction`` in [0, 1]; ``elapsed`` seconds since the run began, 0 while queued; ``seconds_left`` None until there
     is enough progress to judge by; ``error`` a sentence for people where the run failed; ``device`` where it computes,
-    in words, once known.
+    in words, once known; ``drafts`` the tables that a run under way can show by now.
     """
 
     run_id: str
@@ -58,6 +63,7 @@ class JobStatus:
     seconds_left: float | None = None
     error: str | None = None
     device: str = ""
+    drafts: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
 @dataclass
@@ -88,7 +94,7 @@ class Pace:
 
 def run_job(job: Job, context: Context) -> None:
     """Open the set, run the analysis, put the results into ``job.folder``. Raises whatever goes wrong on the way."""
-    distilled_set = open_set(job.set_path, job.options)
+    distilled_set = attach_derived(open_set(job.set_path, job.options), job.derived)
     findings = run(job.analysis, distilled_set, replace(context, verdicts=job.verdicts), **job.parameters)
     arguments = find(job.analysis).arguments(job.parameters)
     discard(job)

@@ -15,12 +15,14 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
+
+import pandas as pd
 
 from analysis.engine import OnFinished
 from analysis.engine.job import ACTIVE, Job, JobStatus, Pace, State, discard
@@ -151,6 +153,9 @@ class LocalEngine:
                 run.device = rest[0]
             elif verb == "progress":
                 run.progress(*rest)
+            elif verb == "draft":
+                name, table = rest
+                run.drafts = {**run.drafts, name: table}
             else:
                 return _Outcome(verb, *rest)
         return None
@@ -189,6 +194,7 @@ class _Run:
     message: str = ""
     device: str = ""
     pace: Pace = field(default_factory=Pace)
+    drafts: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     cancelled_at: float | None = None
     final: JobStatus | None = None
 
@@ -214,7 +220,9 @@ class _Run:
         if self.final is not None:
             return self.final
         left = self.pace.seconds_left(time.monotonic())
-        return JobStatus(self.job.run_id, self.state, self.fraction, self.message, self._elapsed(), left, None, self.device)
+        return JobStatus(
+            self.job.run_id, self.state, self.fraction, self.message, self._elapsed(), left, None, self.device, self.drafts
+        )
 
     def ended(self, outcome: _Outcome) -> JobStatus:
         """The status that this run ends with."""

@@ -4,7 +4,8 @@ It is given one end of a pair of sockets and nothing else of its parent's: no da
 rather than a multiprocessing child because those import the parent's main module again, which in the app is a page.
 
     parent -> worker   ("run", job), ("cancel", run_id)
-    worker -> parent   ("ready", device), ("progress", fraction, message), ("done",), ("cancelled",), ("failed", sentence)
+    worker -> parent   ("ready", device), ("progress", fraction, message), ("draft", name, table), ("done",), ("cancelled",),
+                       ("failed", sentence)
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import traceback
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
+
+import pandas as pd
 
 from analysis import device
 from analysis.context import Cancelled, Context
@@ -73,7 +76,8 @@ class _Worker:
     def _outcome(self, job: Job) -> tuple[str, ...]:
         try:
             self._parent.send(("ready", device.describe(device.pick(self._device))))
-            run_job(job, Context(self._device, self._cache, _Reporter(self._parent, job.run_id, self._cancelled)))
+            reporter = _Reporter(self._parent, job.run_id, self._cancelled)
+            run_job(job, Context(self._device, self._cache, reporter, reporter.draft))
             return ("done",)
         except Cancelled:
             return ("cancelled",)
@@ -100,6 +104,10 @@ class _Reporter:
         if now - self._told >= SECONDS_BETWEEN_REPORTS:
             self._told = now
             self._parent.send(("progress", min(max(float(fraction), 0.0), 1.0), message))
+
+    def draft(self, name: str, table: pd.DataFrame) -> None:
+        """Tell the parent what can be shown by now; the caller sees to it that this is small and not too often."""
+        self._parent.send(("draft", name, table))
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ import numpy as np
 from analysis.context import Context
 from analysis.device import pick
 from analysis.embedding import embed
-from analysis.label_evidence import MADE_TOGETHER
 from analysis.label_sources import kind_caveats, never_contradicts
-from analysis.probe import Learner, ProbeResult, cross_validated, learnt_elsewhere
+from analysis.probes.label_evidence import MADE_TOGETHER
+from analysis.probes.probe import Learner, ProbeResult, cross_validated, learnt_elsewhere
 from data.distilled_set import GIVEN, DistilledSet
 from data.errors import ImpossibleRequest
 from data.soft_labels import DenseSoftLabels, SoftLabels

@@ -14,7 +14,7 @@ from scipy.special import expit
 
 from analysis.evidence.planted import Pool, fit_towards
 from analysis.evidence.prior import with_rate
-from analysis.probe_folds import spread_over_folds
+from analysis.probes.folds import spread_over_folds
 
 INTERCEPT_MOVES, COMMON_MOVES, SINGLE_MOVES = 2.0, 0.5, 0.05
 """Standard deviations of the prior: of the intercept, of the weight that all sources share, of each one's own."""

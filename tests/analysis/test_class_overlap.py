@@ -9,12 +9,12 @@ import pytest
 import torch
 from cleanlab.dataset import find_overlapping_classes
 
-from analysis.class_mass import heaviest_pairs, mass, shares_of_partner
-from analysis.class_neighbours import mixing
 from analysis.class_overlap import class_overlap
 from analysis.context import Context
 from analysis.findings import Findings
 from analysis.intervals import wilson
+from analysis.overlap.class_mass import heaviest_pairs, mass, shares_of_partner
+from analysis.overlap.class_neighbours import mixing
 from data.distilled_set import DistilledSet, Provenance, numbered_classes
 from data.soft_labels import DenseSoftLabels, SoftLabels, TopKSoftLabels
 from tests.analysis.made_sets import images_around, made_set
@@ -213,8 +213,8 @@ def test_mass__sums_by_given_class_dense_or_not(monkeypatch: pytest.MonkeyPatch)
     expected = np.stack([teacher[labels == c].sum(axis=0) for c in range(6)])
     source = DenseSoftLabels(torch.from_numpy(teacher), "probabilities")
     np.testing.assert_allclose(mass(labels, source, CPU, Context()).toarray(), expected, rtol=1e-5)
-    monkeypatch.setattr("analysis.class_mass.MOST_CLASSES_IN_A_MATRIX", 5)
-    monkeypatch.setattr("analysis.class_mass.ENTRIES_AT_ONCE", 500)
+    monkeypatch.setattr("analysis.overlap.class_mass.MOST_CLASSES_IN_A_MATRIX", 5)
+    monkeypatch.setattr("analysis.overlap.class_mass.ENTRIES_AT_ONCE", 500)
     monkeypatch.setattr("analysis.label_sources.VALUES_A_CHUNK", 240)
     found = mass(labels, source, CPU, Context())
     np.testing.assert_allclose(found.toarray(), expected, rtol=1e-5)

@@ -10,10 +10,10 @@ from scipy.special import expit
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
+from analysis.answers.irt import Answered, fit
 from analysis.context import Context
 from analysis.findings import Findings
 from analysis.hardness import hardness
-from analysis.irt import Answered, fit
 from data.errors import ImpossibleRequest
 from tests.analysis.made_sets import made_set
 from tests.analysis.voters import crowd_checked, spoken

@@ -11,8 +11,8 @@ from cleanlab.rank import get_label_quality_scores
 import analysis
 import data
 from analysis.findings import Figure, Findings
-from analysis.label_evidence import MADE_TOGETHER
-from analysis.label_judgement import Rules
+from analysis.judging.judgement import Rules
+from analysis.probes.label_evidence import MADE_TOGETHER
 from data.distilled_set import DistilledSet, Reference
 from data.errors import ImpossibleRequest
 from data.soft_labels import DenseSoftLabels

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from analysis.clusters.new_class_clusters import Cluster
+from analysis.clusters.stable_ids import same_group
 from analysis.context import Context
 from analysis.findings import Findings
 from analysis.intervals import wilson
-from analysis.new_class_clusters import Cluster
 from analysis.new_classes import new_classes
-from analysis.stable_ids import same_group
 from analysis.within_class import Estimate
 from data.distilled_set import DistilledSet, Provenance, numbered_classes
 from data.errors import ImpossibleRequest

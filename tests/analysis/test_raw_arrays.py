@@ -15,7 +15,7 @@ from cleanlab.filter import find_label_issues
 from safetensors.numpy import save_file
 
 from analysis.__main__ import main
-from analysis.confident_learning import FILTERS
+from analysis.confident.learning import FILTERS
 from analysis.raw_arrays import open_arrays, read_labels
 from data.distilled_set import GIVEN
 from data.errors import UnreadableInput

@@ -82,7 +82,7 @@ def test_analysis__parameter_types():
         embedding: Annotated[str, Embedding()] = "pixels",
     ) -> Findings: ...
 
-    way, source, embedding = registry._parameters(typed)
+    way, source, embedding = registry.parameters_of(typed)
     assert way.choices == ("up", "down") and way.parse("down") == "down"
     assert isinstance(source.marker, LabelSource) and isinstance(embedding.marker, Embedding)
     with pytest.raises(ImpossibleRequest, match="one of up, down"):
@@ -93,7 +93,7 @@ def test_analysis__untyped_parameter_is_a_bug():
     def untyped(distilled_set, context, *, thing: list = ()) -> Findings: ...
 
     with pytest.raises(ValueError, match="no form can show"):
-        registry._parameters(untyped)
+        registry.parameters_of(untyped)
 
 
 def test_analyses__every_one_explains_itself():

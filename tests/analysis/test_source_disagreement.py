@@ -16,7 +16,7 @@ import analysis
 from analysis import label_sources
 from analysis.context import Context
 from analysis.findings import Figure, Findings
-from analysis.side_by_side import SideBySide
+from analysis.sources.side_by_side import SideBySide
 from data.distilled_set import DistilledSet
 from data.errors import ImpossibleRequest
 from data.soft_labels import DenseSoftLabels, SoftLabels, TopKSoftLabels

@@ -7,7 +7,7 @@ from scipy import stats
 from scipy.special import rel_entr, softmax
 
 from analysis.budget.codings import Coding, Rows, coded, divergence
-from analysis.divergences import entropy
+from analysis.sources.divergences import entropy
 
 GENERATOR = torch.Generator().manual_seed(0)
 LOGITS = 4 * torch.randn(50, 12, generator=GENERATOR)
