@@ -15,16 +15,28 @@ from torch.nn import functional as F
 from analysis.context import Context
 from analysis.probes.early_learning import elr_loss, moved_targets
 from analysis.probes.temperature_scaling import fit_temperature
+from analysis.students import augmentation
+from analysis.students.networks import LEAST_SIDE, make_network
 
-BLOCKS = 3
-LEAST_SIDE = 2**BLOCKS
+__all__ = [
+    "LEAST_SIDE",
+    "Split",
+    "State",
+    "TrainedConvNet",
+    "TrainingSettings",
+    "augmented",
+    "convnet",
+    "logits_of",
+    "train",
+]
+
 BATCH = 64
 IMAGES_A_PASS = 256
 LEARNING_RATE, MOMENTUM, DECAY = 0.02, 0.9, 5e-4
 ROUNDS = 24
 PATIENCE = 8
 """Training stops after this many rounds without a better one."""
-TURN, STRETCH, SHIFT, LIGHT = math.radians(12), 0.12, 0.12, 0.3
+AUGMENTED = augmentation.Strength(light=0.15)  # of pixels in [0, 1]
 
 State = dict[str, Any]
 
@@ -71,18 +83,11 @@ class TrainedConvNet:
 
 
 def convnet(channels: int, size: tuple[int, int], num_classes: int, width: int, seed: int) -> nn.Sequential:
-    """ConvNet-3 (DC, arXiv 2006.05929): 3x3 convolution, instance norm, relu, 2x2 average pooling, three times; linear.
+    """ConvNet-3 (DC, arXiv 2006.05929), ``width`` filters a layer: (n, channels, *size) in [0, 1] -> logits (n, C).
 
-    (n, channels, *size) in [0, 1] -> logits (n, C). Freshly drawn, the same for the same seed.
+    Freshly drawn, the same for the same seed.
     """
-    layers: list[nn.Module] = [_Centred()]
-    features = width * (size[0] // LEAST_SIDE) * (size[1] // LEAST_SIDE)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        for block in range(BLOCKS):
-            layers += [nn.Conv2d(channels if block == 0 else width, width, 3, padding=1)]
-            layers += [nn.GroupNorm(width, width), nn.ReLU(), nn.AvgPool2d(2)]
-        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(features, num_classes))
+    return nn.Sequential(_Centred(), *make_network("convnet", (channels, *size), num_classes, width, seed).children())
 
 
 def train(
@@ -216,15 +221,7 @@ def augmented(images: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
 
     Never mirrored: a mirrored digit or letter is another thing.
     """
-    n = len(images)
-    turn, wide, high, right, down, light, contrast = (2 * torch.rand(7, n, generator=draw) - 1).to(images.device)
-    cos, sin = torch.cos(TURN * turn), torch.sin(TURN * turn)
-    x, y = 1 + STRETCH * wide, 1 + STRETCH * high
-    rows = [x * cos, -y * sin, SHIFT * right, x * sin, y * cos, SHIFT * down]
-    grid = F.affine_grid(torch.stack(rows, dim=1).view(n, 2, 3), list(images.shape), align_corners=False)
-    moved = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
-    mean = moved.mean(dim=(1, 2, 3), keepdim=True)
-    return (moved - mean) * (1 + LIGHT * contrast.view(-1, 1, 1, 1)) + mean + LIGHT / 2 * light.view(-1, 1, 1, 1)
+    return augmentation.augmented(images, augmentation.drawn(len(images), AUGMENTED, draw), AUGMENTED)
 
 
 def _unit(images: torch.Tensor, device: torch.device) -> torch.Tensor:

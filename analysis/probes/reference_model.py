@@ -7,12 +7,9 @@ features. Trained once for the same images, labels and settings, and kept by con
 from __future__ import annotations
 
 import hashlib
-import os
-import pickle
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +21,7 @@ from analysis.embedding import WAIT_SECONDS, content_hash
 from analysis.encoders import PIXELS, SMALL_SIDE, Encoder
 from analysis.findings import SHARE, Figure
 from analysis.intervals import share_figure
+from analysis.kept_files import load, save
 from analysis.probes.convnet_training import LEAST_SIDE, Split, State, TrainingSettings, convnet, logits_of, train
 from analysis.probes.folds import spread_over_folds
 from analysis.probes.probe import ProbeResult
@@ -180,35 +178,18 @@ def _kept(finished: Path, make: Callable[..., _Model], context: Context) -> _Mod
     finished.parent.mkdir(parents=True, exist_ok=True)
     lock, partial = FileLock(finished.with_suffix(".lock")), finished.with_suffix(".partial")
     while True:
-        if (kept := _load(finished)) is not None:
+        if (kept := load(finished)) is not None:
             return _Model(**kept)
         try:
             with lock.acquire(timeout=WAIT_SECONDS):
-                if _load(finished) is not None:
+                if load(finished) is not None:
                     continue
-                model = make(context, _load(partial), lambda state: _save(state, partial))
-                _save(vars(model), finished)
+                model = make(context, load(partial), lambda state: save(state, partial))
+                save(vars(model), finished)
                 partial.unlink(missing_ok=True)
                 return model
         except Timeout:
             context.report(0.0, "waiting for another run that trains the same model")
-
-
-def _load(path: Path) -> dict[str, Any] | None:
-    """What ``path`` holds, or None where it is absent or damaged."""
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        return None
-    except (RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError):
-        return None
-
-
-def _save(content: dict[str, Any], path: Path) -> None:
-    """Written whole or not at all."""
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-    torch.save(content, unfinished)
-    os.replace(unfinished, path)
 
 
 def _key(reference: Reference, layout: _Layout, settings: TrainingSettings, context: Context) -> str:

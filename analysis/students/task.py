@@ -44,10 +44,12 @@ class Lesson:
 
 @dataclass(frozen=True, eq=False)
 class Exam:
-    """Real images that no student learns from: float32 (M, ch, H, W), and their labels int64 (M,)."""
+    """Real images that no student learns from: float32 (M, ch, H, W), and their labels int64 (M,). ``caveats`` say what was
+    done to them."""
 
     images: torch.Tensor
     labels: torch.Tensor
+    caveats: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -56,16 +58,19 @@ class Exam:
 @dataclass(frozen=True)
 class Schooling:
     """How every student learns: ``steps`` batches of ``batch`` images, a cosine-decayed ``learning_rate``; ``width`` filters
-    a layer of the ConvNet. Students differ in their ``seeds`` only, which draw weights, batches and augmentation."""
+    a layer of the ConvNet. Students differ in their ``seeds`` only, which draw weights, batches and augmentation.
+
+    ``mirror`` lets augmentation mirror images, where that leaves them what they are (``material.may_mirror``)."""
 
     network: Network = "convnet"
     width: int = 32
-    steps: int = 300
+    steps: int = 200
     batch: int = 64
     learning_rate: float = 0.05
     momentum: float = 0.9
     decay: float = 5e-4
     augment: bool = True
+    mirror: bool = False
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
 
 
