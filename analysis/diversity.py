@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.context import Context
 from analysis.embedding import embed
-from analysis.encoders import CONVNET, EFFICIENTNET, PIXELS, SMALL_SIDE
+from analysis.encoders import EFFICIENTNET, why_apart
 from analysis.findings import Figure, Findings, per_class_table, per_sample_table
 from analysis.neighbours import nearest, unit_rows
 from analysis.registry import Between, Embedding, analysis
@@ -138,15 +138,7 @@ def _why_no_reference(distilled_set: DistilledSet, embedding: str) -> str:
     own, real = images.pixel_space, reference.images.pixel_space
     if own.displayable != real.displayable:
         return f"the set's pixels ({own.name}) and the reference's ({real.name}) differ in kind"
-    if embedding in (PIXELS, CONVNET) and _small_shape(images) != _small_shape(reference.images):
-        return f"the set's images and the reference's differ in shape, which the embedding '{embedding}' cannot bridge"
-    return ""
-
-
-def _small_shape(images: Images) -> tuple[int, ...]:
-    """The shape as the embeddings of small images see it: larger ones are brought to 32x32."""
-    shape = images.shape or (3, SMALL_SIDE, SMALL_SIDE)
-    return (shape[0], *((SMALL_SIDE, SMALL_SIDE) if max(shape[1:]) > SMALL_SIDE else shape[1:]))
+    return why_apart(images, reference.images, embedding)
 
 
 def _chosen(reference: Reference, most: int, seed: int) -> Reference:

@@ -13,11 +13,11 @@ from filelock import FileLock, Timeout
 
 from analysis.context import Context
 from analysis.device import pick, rows_that_fit
-from analysis.encoders import NAMES, Encoder, load
+from analysis.encoders import EFFICIENTNET, NAMES, Encoder, load, why_apart
 from data.errors import ImpossibleRequest
 from data.images import Images, ImageStore, batches
 
-__all__ = ["NAMES", "content_hash", "embed"]
+__all__ = ["NAMES", "content_hash", "embed", "embed_beside"]
 
 IMAGES_A_BATCH = 256
 LEAST_A_BATCH = 8
@@ -50,6 +50,16 @@ def embed(images: Images, name: str, context: Context) -> np.ndarray:
         raise ImpossibleRequest(
             f"embeddings cannot be kept in {finished.parent} ({error.strerror or error}); free space or name another folder."
         ) from error
+
+
+def embed_beside(images: Images, others: Images, name: str, context: Context) -> tuple[np.ndarray, np.ndarray]:
+    """``embed`` of a set's ``images`` and of the ``others`` of its reference, to be compared with each other.
+
+    Raises ImpossibleRequest where the embedding gives them vectors that cannot be.
+    """
+    if why := why_apart(images, others, name):
+        raise ImpossibleRequest(f"{why}; choose {EFFICIENTNET}.")
+    return embed(images, name, context.part(0, 0.5)), embed(others, name, context.part(0.5, 1))
 
 
 def content_hash(store: ImageStore, context: Context) -> str:

@@ -102,6 +102,20 @@ def load(name: str, device: torch.device, images: Images) -> Encoder:
     return _from_file(path, images, device)
 
 
+def why_apart(images: Images, others: Images, name: str) -> str:
+    """Why the vectors that the embedding ``name`` makes of both cannot be compared, or "" where they can: the built-in ones
+    for small images keep their size and channels."""
+    if name in (PIXELS, CONVNET) and _small_shape(images) != _small_shape(others):
+        return f"the set's images and the reference's differ in shape, which the embedding '{name}' cannot bridge"
+    return ""
+
+
+def _small_shape(images: Images) -> tuple[int, ...]:
+    """The shape as the embeddings of small images see it: larger ones are brought to 32x32."""
+    shape = images.shape or (3, SMALL_SIDE, SMALL_SIDE)
+    return (shape[0], *((SMALL_SIDE, SMALL_SIDE) if max(shape[1:]) > SMALL_SIDE else shape[1:]))
+
+
 def _pixels(images: Images, device: torch.device) -> Encoder:
     size = _small_size(images, least=1)
     channels = None if images.shape is not None else 3

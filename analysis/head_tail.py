@@ -2,60 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-import pandas as pd
-import torch
 
+from analysis.balance.calibration import agreement_caveat, calibration_figures, reliability_table
+from analysis.balance.counts import CountsFrom, original_counts
+from analysis.balance.curve_report import curve_report
+from analysis.balance.masses import Balance, masses_of
+from analysis.balance.tables import class_table, group_table, leakage_matrices, sample_table
 from analysis.class_groups import GROUPS, HEAD, TAIL, Grouping, group_classes
 from analysis.context import Context
-from analysis.device import pick
-from analysis.findings import Figure, Findings, Matrix, per_class_table, per_sample_table
-from analysis.intervals import FEWEST_FOR_A_MEAN, mean_figure, ratio
-from analysis.label_sources import choose, chunks, few_samples_caveat, per_sample
+from analysis.findings import Figure, Findings
+from analysis.intervals import FEWEST_FOR_A_MEAN, mean_figure
+from analysis.label_sources import choose, class_matrix_caveat, few_samples_caveat
 from analysis.registry import Between, LabelSource, analysis
 from data.distilled_set import DistilledSet
-from data.soft_labels import SoftLabels
-
-
-@dataclass(frozen=True)
-class Masses:
-    """Where each sample's mass lies, (N,) or (N, 3) by group of class, and what each class receives in all, (C,).
-
-    ``elsewhere`` leaves out the sample's own class, so that its row and ``own`` sum to 1.
-    """
-
-    own: np.ndarray
-    elsewhere: np.ndarray
-    top: np.ndarray
-    received: np.ndarray
-
-
-@dataclass(frozen=True)
-class _Balance:
-    """A set's labels (N,), original ``counts`` (C,), ``group`` of each class (C,), and its samples' masses."""
-
-    labels: np.ndarray
-    counts: np.ndarray
-    group: np.ndarray
-    masses: Masses
-
-    @property
-    def divided(self) -> bool:
-        """Whether there is a head and a tail to compare."""
-        return bool((self.group == HEAD).any() and (self.group == TAIL).any())
-
-    @property
-    def group_of_sample(self) -> np.ndarray:
-        return self.group[self.labels]
-
-    def class_confidence(self) -> np.ndarray:
-        """Mean mass of each class's samples on their own class, (C,), NaN for a class without samples."""
-        n = np.bincount(self.labels, minlength=len(self.group))
-        return ratio(np.bincount(self.labels, self.masses.own, len(self.group)), n)
 
 
 @analysis(
@@ -73,88 +35,49 @@ def head_tail(
     context: Context,
     *,
     source: Annotated[str, LabelSource()] = "",
+    counts_from: CountsFrom = "automatic",
     grouping: Grouping = "thirds",
     head_above: Annotated[int, Between(1, 10**9)] = 100,
     tail_below: Annotated[int, Between(1, 10**9)] = 20,
     temperature: Annotated[float, Between(0.01, 100)] = 1.0,
+    most_tau: Annotated[float, Between(0.1, 100)] = 3.0,
+    taus: Annotated[int, Between(3, 1_001)] = 61,
+    calibration_bins: Annotated[int, Between(2, 100)] = 15,
 ) -> Findings:
     """Mass by group of classes, grouped by their original training counts.
 
+    ``counts_from`` says where these are from: "automatic" takes the set's, else the reference's, else its own labels.
     ``grouping`` "thirds" splits classes by rank of count, tied classes together; "counts" takes more than ``head_above``
     images for head and fewer than ``tail_below`` for tail, as the long-tailed literature does. The class confidence is
-    ADSA's (mean own-class probability); its spread is also given as ABSLD's normalised standard deviation
-    (arXiv 2312.05508), there taken of accuracies.
+    ADSA's (mean own-class probability), drawn for ``taus`` values of its tau from 0 to ``most_tau``. The normalised standard
+    deviation is ABSLD's (arXiv 2312.05508); the expected calibration error (arXiv 1706.04599) uses ``calibration_bins`` of
+    equal width. All of it is of the labels read at ``temperature``.
     """
-    chosen = choose(distilled_set, source)
-    known = distilled_set.class_counts
-    counts = np.asarray(distilled_set.per_class if known is None else known)
-    group = group_classes(counts, grouping, head_above, tail_below)
-    masses = _masses(chosen.labels, distilled_set.labels, group, temperature, context)
-    balance = _Balance(distilled_set.labels, counts, group, masses)
+    chosen, known = choose(distilled_set, source), original_counts(distilled_set, counts_from)
+    group = group_classes(known.counts, grouping, head_above, tail_below)
+    masses = masses_of(chosen.labels, distilled_set.labels, group, temperature, context.part(0, 0.4))
+    balance = Balance(distilled_set.labels, known.counts, group, masses)
     basis = f"label source '{chosen.name}'" + (f" at temperature {temperature:g}" if temperature != 1 else "")
+    grid = np.linspace(0, most_tau, taus)
+    curve = curve_report(chosen.labels, balance, grid, temperature, basis, context.part(0.4, 0.7))
+    calibration = calibration_figures(balance, calibration_bins, basis, context.part(0.7, 1))
+    figures = (*_leak_figures(balance, basis), *_received_figures(balance, basis), *_spread_figures(balance, basis))
     return Findings(
-        per_sample=_per_sample(balance),
-        per_class=_per_class(distilled_set, balance),
-        summary=(*_leak_figures(balance, basis), *_received_figures(balance, basis), *_confidence_figures(balance, basis)),
-        caveats=chosen.caveats + _caveats(balance, known is None),
-        matrices={"leakage": _leakage_matrix(balance)} if balance.divided else {},
+        per_sample=sample_table(balance),
+        per_class=class_table(distilled_set.class_names, balance),
+        summary=(*figures, *curve.figures, *calibration),
+        caveats=(*chosen.caveats, *known.caveats, *_caveats(balance), *curve.caveats),
+        matrices=leakage_matrices(balance, distilled_set.class_names),
         headline="received_to_given",
+        tables={
+            "groups": group_table(balance, calibration_bins),
+            **curve.tables,
+            "calibration": reliability_table(balance, calibration_bins),
+        },
     )
 
 
-def _masses(labels: SoftLabels, hard: np.ndarray, group: np.ndarray, temperature: float, context: Context) -> Masses:
-    device = pick(context.device)
-    member = torch.from_numpy(np.eye(3, dtype=np.float32)[group]).to(device)
-    own_class = torch.from_numpy(hard)
-    received = np.zeros(len(group))
-
-    def parts() -> Iterator[tuple[np.ndarray, tuple[torch.Tensor, ...]]]:
-        for ids, chunk in chunks(labels, device, context, "Adding up soft labels", temperature):
-            np.add(received, chunk.sum(dim=0).cpu().numpy(), out=received)
-            own = chunk.gather(1, own_class[ids, None].to(device))[:, 0]
-            yield ids, (own, chunk.to(member.dtype) @ member, chunk.argmax(dim=1))
-
-    own, by_group, top = per_sample(len(labels), parts())
-    own, elsewhere = own.astype(float), by_group.astype(float)
-    elsewhere[np.arange(len(hard)), group[hard]] -= own
-    return Masses(own, elsewhere.clip(0), top, received)
-
-
-def _per_sample(balance: _Balance) -> pd.DataFrame:
-    masses, own_group = balance.masses, balance.group_of_sample
-    to_head = (own_group == TAIL) & (balance.group[masses.top] == HEAD)
-    evidence = {f"{name}_mass_elsewhere": masses.elsewhere[:, g] for g, name in enumerate(GROUPS)}
-    return per_sample_table(
-        masses.own.clip(0, 1),
-        to_head & balance.divided,
-        group=np.array(GROUPS)[own_group],
-        own_mass=masses.own,
-        top_label=masses.top,
-        **evidence,
-    )
-
-
-def _per_class(distilled_set: DistilledSet, balance: _Balance) -> pd.DataFrame:
-    n, masses, samples = distilled_set.per_class, balance.masses, len(distilled_set)
-    given, received = n / samples, masses.received / samples
-    evidence = {
-        f"to_{name}": ratio(np.bincount(balance.labels, masses.elsewhere[:, g], len(n)), n) for g, name in enumerate(GROUPS)
-    }
-    return per_class_table(
-        distilled_set.class_names,
-        n,
-        original_count=balance.counts,
-        group=np.array(GROUPS)[balance.group],
-        given_share=given,
-        received_share=received,
-        received_to_given=ratio(received, given),
-        top_share=np.bincount(masses.top, minlength=len(n)) / samples,
-        confidence=balance.class_confidence(),
-        **evidence,
-    )
-
-
-def _leak_figures(balance: _Balance, basis: str) -> tuple[Figure, ...]:
+def _leak_figures(balance: Balance, basis: str) -> tuple[Figure, ...]:
     label, against = "Tail-to-head leakage", "Tail-to-head leakage against an even spread"
     tail = balance.group_of_sample == TAIL
     n = int(tail.sum())
@@ -172,7 +95,7 @@ def _leak_figures(balance: _Balance, basis: str) -> tuple[Figure, ...]:
     )
 
 
-def _received_figures(balance: _Balance, basis: str) -> tuple[Figure, ...]:
+def _received_figures(balance: Balance, basis: str) -> tuple[Figure, ...]:
     if not balance.divided:
         return ()
     figures = []
@@ -186,39 +109,24 @@ def _received_figures(balance: _Balance, basis: str) -> tuple[Figure, ...]:
     return tuple(figures)
 
 
-def _confidence_figures(balance: _Balance, basis: str) -> tuple[Figure, ...]:
-    confidence = balance.class_confidence()
+def _spread_figures(balance: Balance, basis: str) -> tuple[Figure, ...]:
+    label, n = "Spread of class confidence", len(balance.labels)
+    confidence = balance.class_mean(balance.masses.own)
     confidence = confidence[~np.isnan(confidence)]
-    n = len(balance.labels)
     if len(confidence) < 2:
-        return (Figure("Spread of class confidence", None, "fewer than two classes have samples", n),)
-    spread, mean = float(confidence.std()), float(confidence.mean())
+        return (Figure(label, None, "fewer than two classes have samples", n),)
     said = f"standard deviation over {len(confidence)} classes of the mean own-class probability; {basis}"
-    normalised = spread / mean if mean else None
-    return (
-        Figure("Spread of class confidence", spread, said, n),
-        Figure("Normalised spread of class confidence", normalised, f"the same over its mean; {basis}", n),
-    )
+    return (Figure(label, float(confidence.std()), said, n),)
 
 
-def _caveats(balance: _Balance, own_counts: bool) -> tuple[str, ...]:
-    caveats = []
-    if own_counts:
-        caveats.append("The original training counts are not known; classes are grouped by this set's own labels instead.")
+def _caveats(balance: Balance) -> tuple[str, ...]:
+    caveats: tuple[str, ...] = ()
     if not balance.divided:
-        caveats.append(
+        caveats = (
             "All classes have the same count, so there is no head and no tail."
             if len(np.unique(balance.counts)) == 1
-            else "With these cut-offs there is no head or no tail; change them, or group by thirds."
+            else "With these cut-offs there is no head or no tail; change them, or group by thirds.",
         )
-    return (*caveats, *few_samples_caveat(np.bincount(balance.labels, minlength=len(balance.group))))
-
-
-def _leakage_matrix(balance: _Balance) -> Matrix:
-    """Mean mass that samples of each group put on each group's classes, their own class left out; NaN without samples."""
-    own_group = balance.group_of_sample
-    present = [own_group == g for g in range(3)]
-    rows = [balance.masses.elsewhere[mask].mean(axis=0) if mask.any() else np.full(3, np.nan) for mask in present]
-    return Matrix(
-        "Mean mass outside the sample's own class", np.stack(rows), "Samples labelled", "Mass on classes", GROUPS, GROUPS
-    )
+    else:
+        caveats = class_matrix_caveat(len(balance.group), "The matrix of tail classes against head classes")
+    return (*caveats, *agreement_caveat(balance), *few_samples_caveat(balance.per_class))

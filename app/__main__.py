@@ -17,7 +17,7 @@ from analysis.device import describe, pick
 from analysis.registry import analyses
 from app import services
 from data.cli import add_opening_options, opening_options, report_errors
-from data.distilled_set import OpenOptions
+from data.distilled_set import PLACES, OpenOptions
 from data.errors import ImpossibleRequest
 
 DEFAULT_PORT = 8501
@@ -63,14 +63,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _options(given: argparse.Namespace) -> OpenOptions:
-    """What was said about the one set that is opened; a label file is remembered by where it lies, whatever the next
+    """What was said about the one set that is opened; other files are remembered by where they lie, whatever the next
     working folder. Raises ImpossibleRequest where several sets are opened."""
     options = opening_options(given)
     if len(given.paths) != 1 and options != OpenOptions():
         raise ImpossibleRequest(
             f"options that say something about a set need exactly one PATH, not {len(given.paths)}; open the others without."
         )
-    return options if options.labels is None else replace(options, labels=os.path.abspath(options.labels))
+    named = {name: getattr(options, name) for name in PLACES}
+    return replace(options, **{name: os.path.abspath(place) for name, place in named.items() if place is not None})
 
 
 def _is_loopback(host: str) -> bool:

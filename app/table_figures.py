@@ -1,7 +1,7 @@
 """Tables of findings as charts, chosen by the shape of the table, never by the name of the analysis. No Streamlit.
 
     columns                                        chart
-    ``epoch`` or ``batch`` first                   a line along it
+    ``epoch`` or another of STEPS first            a line along it, one for each ``group``
     ``class_id``, ``class_name``, then words       stacked bars, one a class, its parts named by those words
     a name first, and ``bytes``                    what each costs against what it gives, sizes on a logarithmic axis
     a name first, and ``group``                    bars in a row for each name, one colour a group
@@ -25,7 +25,7 @@ from app.figures import ALARM, MAIN, PALETTE, QUIET, RING, SYMBOLS, TEMPLATE, gr
 from app.interval_bars import interval_bar, interval_ends
 from data.plain_text import one_line
 
-STEPS = ("epoch", "batch")
+STEPS = ("epoch", "batch", "step", "tau", "k", "images_per_class", "stage")
 CLASS = ("class_id", "class_name")
 SIZE, GROUP, CHOSEN = "bytes", "group", "chosen"
 PART_COLOURS = (ALARM, *(PALETTE[place] for place in (1, 2, 0, 4, 5, 6)))
@@ -38,6 +38,11 @@ MOST_CLASSES = 60
 NAME_LETTERS = 44
 NAME, PAIR = "name_", " · "
 ROW_PX, LEGEND_ROW_PX, HEIGHT = 24, 20, 380
+BENEATH = {"orientation": "h", "x": 0, "xanchor": "left", "y": -0.2, "yanchor": "top"}
+"""Where a legend goes whose names are long or many: above the plot it would leave it no room on a narrow screen."""
+MOST_LEGEND_ABOVE = 4
+DASHES = ("solid", "dash", "dot")
+"""More lines than colours are told apart by these."""
 
 
 def measures_of(table: pd.DataFrame) -> list[str]:
@@ -94,11 +99,13 @@ def _axis(table: pd.DataFrame) -> tuple[str, ...]:
 def _line(table: pd.DataFrame, axis: tuple[str, ...], measure: str) -> go.Figure:
     """Along the only step, or through the rows in their order where there are two: batches are numbered anew each epoch."""
     alone = len(axis) == 1
-    figure = _figure(axis[0] if alone else f"{axis[-1]}, {axis[0]} after {axis[0]}", words(measure))
-    where = "<br>".join(f"{step} %{{customdata[{place}]}}" for place, step in enumerate(axis))
+    along = words(axis[0])
+    figure = _figure(along if alone else f"{axis[-1]}, {along} after {along}", words(measure))
+    where = "<br>".join(f"{words(step)} %{{customdata[{place}]}}" for place, step in enumerate(axis))
     table = table.assign(_x=table[axis[0]] if alone else np.arange(len(table)))
-    colours = _colours(table)
-    for name, rows in _by_group(table):
+    groups, colours = _by_group(table), _colours(table)
+    dashes = {name: DASHES[place // len(PALETTE) % len(DASHES)] for place, name in enumerate(colours)}
+    for name, rows in groups:
         colour = colours.get(name, MAIN)
         mode = "lines+markers" if len(rows) <= MOST_MARKERS else "lines"
         add = figure.add_scatter if len(rows) <= MOST_DRAWN_AS_SHAPES else figure.add_scattergl
@@ -107,13 +114,15 @@ def _line(table: pd.DataFrame, axis: tuple[str, ...], measure: str) -> go.Figure
             y=rows[measure],
             mode=mode,
             name=name,
-            line={"color": colour, "width": 2},
-            marker={"size": 5},
+            line={"color": colour, "width": 2, "dash": dashes.get(name, DASHES[0])},
+            marker={"size": 5 if len(rows) > 1 else 11},  # a point alone is there to be seen
             error_y=interval_bar(rows, measure),
             customdata=rows[list(axis)].to_numpy(),
             hovertemplate=f"{where}<br>{words(measure)}: %{{y:.4g}}<extra>{name}</extra>",
         )
     figure.update_layout(showlegend=GROUP in table.columns)
+    if len(groups) > MOST_LEGEND_ABOVE:
+        figure.update_layout(height=HEIGHT + LEGEND_ROW_PX * len(groups), legend=BENEATH)
     return figure
 
 
@@ -141,8 +150,7 @@ def _trade_off(table: pd.DataFrame, axis: str, measure: str) -> go.Figure:
             hovertemplate=f"%{{customdata[0]}}<br>%{{x:,}} bytes<br>{words(measure)}: %{{customdata[1]:.4g}}<extra></extra>",
         )
     figure.update_xaxes(type="log", showgrid=True, dtick=1)
-    beneath = {"orientation": "h", "x": 0, "xanchor": "left", "y": -0.2, "yanchor": "top"}  # long names, narrow screens
-    figure.update_layout(height=HEIGHT + LEGEND_ROW_PX * len(known), showlegend=True, legend=beneath)
+    figure.update_layout(height=HEIGHT + LEGEND_ROW_PX * len(known), showlegend=True, legend=BENEATH)
     return figure
 
 

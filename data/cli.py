@@ -7,9 +7,10 @@ import functools
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 
 from data.distilled_set import OpenOptions
-from data.errors import StillroomError
+from data.errors import ImpossibleRequest, StillroomError
 from data.formats import FORMATS
 from data.pixels import PROFILES
 from data.plain_text import one_line
@@ -23,11 +24,22 @@ def add_opening_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ipc", type=int, metavar="N", help="images per class, where labels are implied by order")
     parser.add_argument("--labels", metavar="PLACE", help="a label file, a soft-label file or a relabelled tree")
     parser.add_argument("--profile", choices=PROFILES, help="the pixel space, where it is known better than detected")
+    parser.add_argument("--counts", metavar="FILE.csv", help="original training images of each class: class, count")
+    parser.add_argument("--reference", metavar="PLACE", help="real images to compare with, kept elsewhere")
+    parser.add_argument("--test", metavar="PLACE", help="real images to test students on, kept elsewhere")
     parser.add_argument("--format", choices=FORMATS, help="the format, where it is known better than recognised")
 
 
 def opening_options(given: argparse.Namespace) -> OpenOptions:
-    return OpenOptions(given.repeat, given.ipc, given.labels, given.profile, given.format)
+    return OpenOptions(**{option.name: getattr(given, option.name) for option in fields(OpenOptions)})
+
+
+def name_and_value(text: str) -> tuple[str, str]:
+    """A ``--param``. Raises ImpossibleRequest where it is none."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ImpossibleRequest(f"--param takes NAME=VALUE, not '{text}'.")
+    return name, value
 
 
 def report_errors(command: Command) -> Command:

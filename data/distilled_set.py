@@ -16,6 +16,8 @@ from data.soft_labels import SoftLabels
 
 GIVEN = "given"
 """The label source that came with the set: its authors' own labels."""
+PLACES = ("labels", "counts", "reference", "test")
+"""The opening options that name files and folders."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,9 @@ class OpenOptions:
 
     ``repeat``: which of several repeats a DC-style result file holds; ``ipc``: images per class where labels are absent
     and implied by order; ``labels``: a soft-label file kept elsewhere; ``profile``: a name in ``data.pixels.PROFILES``;
-    ``format``: a name in ``data.formats``, to overrule recognition.
+    ``format``: a name in ``data.formats``, to overrule recognition. Kept elsewhere, they overrule what came with the set:
+    ``counts``, a CSV file of original images per class (data/class_counts.py); ``reference`` and ``test``, real images in
+    any file or folder that can be opened (data/real_images.py).
     """
 
     repeat: int | None = None
@@ -32,6 +36,9 @@ class OpenOptions:
     labels: str | None = None
     profile: str | None = None
     format: str | None = None
+    counts: str | None = None
+    reference: str | None = None
+    test: str | None = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.context import Context
 from analysis.device import pick
-from analysis.embedding import embed
+from analysis.embedding import embed, embed_beside
 from analysis.label_sources import kind_caveats, never_contradicts
 from analysis.probes.label_evidence import MADE_TOGETHER
 from analysis.probes.probe import Learner, ProbeResult, cross_validated, learnt_elsewhere
@@ -105,8 +105,8 @@ Judge = Callable[[Learner, Context], ProbeResult]
 
 def _reference_judge(distilled_set: DistilledSet, options: ImageOptions, context: Context) -> Judge:
     reference, device = distilled_set.reference, pick(context.device)
-    features = embed(distilled_set.images, options.embedding, context.part(0, 0.5))
-    learn_from = (embed(reference.images, options.embedding, context.part(0.5, 1)), reference.labels)
+    features, real = embed_beside(distilled_set.images, reference.images, options.embedding, context)
+    learn_from = (real, reference.labels)
     labels, classes = distilled_set.labels, distilled_set.num_classes
     return lambda learner, part: learnt_elsewhere(learn_from, features, labels, classes, device, part, learner=learner)
 

@@ -73,7 +73,7 @@ def tree_table(tree: Tree, names: tuple[str, ...]) -> pd.DataFrame:
         (step, _named(join.left, names), _named(join.right, names), join.overlap, len(join.left) + len(join.right))
         for step, join in enumerate(tree.joins)
     ]
-    return pd.DataFrame(rows, columns=["step", "left", "right", "overlap", "classes"])
+    return pd.DataFrame(rows, columns=["join", "left", "right", "overlap", "classes"])
 
 
 def order_table(judged: Judged, names: tuple[str, ...]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.context import Context
 from analysis.device import pick
-from analysis.embedding import embed
+from analysis.embedding import embed, embed_beside
 from analysis.findings import Figure
 from analysis.label_sources import choose, never_contradicts
 from analysis.probes.convnet_training import TrainingSettings
@@ -111,9 +111,9 @@ def _from_source(distilled_set: DistilledSet, name: str) -> Evidence:
 
 def _from_reference(distilled_set: DistilledSet, settings: ProbeSettings, context: Context) -> Evidence:
     images, labels = distilled_set.reference.images, distilled_set.reference.labels
-    features = embed(distilled_set.images, settings.embedding, context.part(0, 0.4))
+    features, real = embed_beside(distilled_set.images, images, settings.embedding, context.part(0, 0.8))
     result = learnt_elsewhere(
-        (embed(images, settings.embedding, context.part(0.4, 0.8)), labels),
+        (real, labels),
         features,
         distilled_set.labels,
         distilled_set.num_classes,

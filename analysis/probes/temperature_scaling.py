@@ -38,7 +38,16 @@ def expected_calibration_error(probabilities: torch.Tensor, labels: torch.Tensor
     keeps a bin's accuracy from its confidence.
     """
     confidence, predicted = probabilities.max(dim=1)
-    right = (predicted == labels).double().numpy()
-    bins = np.clip(np.ceil(confidence.double().numpy() * BINS).astype(int) - 1, 0, BINS - 1)
-    gap = np.bincount(bins, right, BINS) - np.bincount(bins, confidence.double().numpy(), BINS)
-    return float(np.abs(gap).sum() / len(labels))
+    return calibration_error(confidence.double().numpy(), (predicted == labels).double().numpy())
+
+
+def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
+    """The same from each sample's ``confidence`` in [0, 1] and whether it is ``right`` (0 or 1), both float64 (n,)."""
+    place = calibration_bins(confidence, bins)
+    gap = np.bincount(place, right, bins) - np.bincount(place, confidence, bins)
+    return float(np.abs(gap).sum() / len(right))
+
+
+def calibration_bins(confidence: np.ndarray, bins: int) -> np.ndarray:
+    """Which of ``bins`` equally wide bins each ``confidence`` (n,) falls into, int64; an edge belongs to the lower one."""
+    return np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)

@@ -11,6 +11,7 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from app.notes import notes
+from app.opening_form import DETECTED, elsewhere_fields, opening_fields
 from app.pictures import show_strip
 from app.selection import chosen_record, switch_to
 from app.services import services
@@ -27,8 +28,6 @@ from data.relabelled.augmented import AugmentedSoftLabels
 from data.soft_labels import SoftLabels
 from data.workspace import SetRecord
 
-DETECTED = "as detected"
-RECOGNISED = "as recognised"
 FILE_TYPES = [
     "pt",
     "pth",
@@ -104,28 +103,11 @@ def _welcome() -> None:
 def _open_path() -> None:
     with st.form("open path", border=False):
         path = st.text_input("File or folder", placeholder="/data/distilled/res_DC_CIFAR10_ConvNet_10ipc.pt")
-        options = _options_form()
+        with st.expander("Only if Stillroom gets it wrong"):
+            options = opening_fields()
         if st.form_submit_button("Open", type="primary") and path.strip():
             _open(Path(path.strip()).expanduser(), options)
     st.caption("Opens " + "; ".join(plain(module.TITLE) for module in FORMATS.values()) + ".")
-
-
-def _options_form() -> OpenOptions:
-    """What the files may not say. Everything is optional."""
-    with st.expander("Only if Stillroom gets it wrong"):
-        left, middle, right = st.columns(3)
-        profile = left.selectbox("Pixel space", [DETECTED, *PROFILES])
-        chosen_format = middle.selectbox("Format", [RECOGNISED, *FORMATS])
-        labels = right.text_input("Label file or relabelled tree kept elsewhere")
-        repeat = left.number_input("Repeat or step", min_value=0, value=None, placeholder="first")
-        ipc = middle.number_input("Images per class", min_value=1, value=None, placeholder="implied")
-    return OpenOptions(
-        repeat=repeat,
-        ipc=ipc,
-        labels=labels.strip() or None,
-        profile=None if profile == DETECTED else profile,
-        format=None if chosen_format == RECOGNISED else chosen_format,
-    )
 
 
 def _open_upload() -> None:
@@ -253,7 +235,7 @@ def _settings(record: SetRecord, distilled_set: DistilledSet) -> None:
         repeat = st.number_input(
             "Repeat or step", min_value=0, value=options.repeat, placeholder="first", key=f"repeat {record.id}"
         )
-        options = replace(options, repeat=repeat)
+        options = elsewhere_fields(replace(options, repeat=repeat), record.id)
         if options != record.options:
             _apply(record, options)
         _forget_button(record)

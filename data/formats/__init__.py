@@ -26,6 +26,7 @@ from data.formats import (
     companions,
     dc_results,
     dd_results,
+    elsewhere,
     grid_png,
     hf_parquet,
     idc,
@@ -49,7 +50,8 @@ MOST_LOOKED_INTO = 16
 
 
 def open_set(path: str | Path, options: OpenOptions = OpenOptions()) -> DistilledSet:
-    """Open the distilled set at ``path`` as its authors saved it, lazily, with what lies beside it (formats.companions).
+    """Open the distilled set at ``path`` as its authors saved it, lazily, with what lies beside it (formats.companions) and
+    what the options name elsewhere (formats.elsewhere).
 
     Raises UnreadableInput where nothing is there, no format recognises it, or the one that does cannot read it.
     """
@@ -58,7 +60,8 @@ def open_set(path: str | Path, options: OpenOptions = OpenOptions()) -> Distille
     place = Path(path)
     _check_place(place)
     try:
-        return companions.attach(_format_for(place, options).read(place.resolve(), options))
+        opened = companions.attach(_format_for(place, options).read(place.resolve(), options))
+        return elsewhere.with_elsewhere(opened, open_set)
     except OSError as error:
         named = error.filename or place
         raise UnreadableInput(f"{named} cannot be read ({error.strerror or error}); check the file.") from error

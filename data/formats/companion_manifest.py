@@ -3,10 +3,12 @@
     {"class_names": ["cat", ...], "class_counts": [5000, ...], "pixel_space": "fashion-mnist",
      "label_sources": {"teacher strong": {"file": "teacher_strong.npy", "kind": "logits"}},
      "reference": {"images": "reference_images.npy", "labels": "reference_labels.npy", "pixel_space": "uint8"},
-     "test": {"images": ..., "labels": ...}}
+     "test": {"images": ..., "labels": ...},
+     "hard_labels": "hard_labels.npy"}
 
-Every key is optional. Files are plain names in the manifest's own folder. It lies in an image folder, or beside a set's
-file, as ``stillroom.json`` or as ``<file>.stillroom.json``.
+``hard_labels`` are those of a set whose soft labels have other most probable classes. Every key is optional. Files are
+plain names in the manifest's own folder. It lies in an image folder, or beside a set's file, as ``stillroom.json`` or as
+``<file>.stillroom.json``.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from data.soft_labels import KINDS, Kind
 
 FILE = "stillroom.json"
 MOST_BYTES = 64 << 20
-_KEYS = frozenset(("class_names", "class_counts", "pixel_space", "label_sources", "reference", "test"))
+_KEYS = frozenset(("class_names", "class_counts", "pixel_space", "label_sources", "reference", "test", "hard_labels"))
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,14 @@ class Manifest:
     label_sources: Mapping[str, LabelFile] = field(default_factory=dict)
     reference: ImageFiles | None = None
     test: ImageFiles | None = None
+    hard_labels: Path | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
         """The manifest and every file it names."""
         images = [part for pair in (self.reference, self.test) if pair is not None for part in (pair.images, pair.labels)]
-        return (self.path, *(source.file for source in self.label_sources.values()), *images)
+        hard = () if self.hard_labels is None else (self.hard_labels,)
+        return (self.path, *(source.file for source in self.label_sources.values()), *images, *hard)
 
 
 def find_manifest(path: Path) -> Path | None:
@@ -78,6 +82,7 @@ def read_manifest(path: Path) -> Manifest:
         _optional(said, "label_sources", lambda value: _sources(value, path)) or {},
         _optional(said, "reference", lambda value: _image_files(value, "reference", path)),
         _optional(said, "test", lambda value: _image_files(value, "test", path)),
+        _optional(said, "hard_labels", lambda value: _file(value, path)),
     )
 
 

@@ -24,6 +24,7 @@ from data.formats.pictures import ViewableStore
 from data.formats.soft_label_files import (
     HardLabelsOnly,
     OtherSamples,
+    can_hold_any,
     find_beside,
     read_soft_labels,
     write_soft_labels,
@@ -31,8 +32,9 @@ from data.formats.soft_label_files import (
 from data.formats.trees_beside import names_tree, tree_of, with_tree
 from data.images import Images, TensorStore
 from data.known_datasets import class_names_of, guess_dataset
+from data.own_labels import own_labels
 from data.pixels import PROFILES, PixelSpace
-from data.soft_labels import DenseSoftLabels, Kind, SoftLabels, detect_kind
+from data.soft_labels import DenseSoftLabels, Kind, SoftLabels, detect_kind, hard_labels
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,13 @@ class Companions:
 
 @dataclass(frozen=True)
 class Held:
-    """What a format's own files say, so that it need not be written beside them: names of label sources, and whether all
-    class names. A format puts it into ``extras[HELD]`` of what its ``as_written`` returns, and nowhere else."""
+    """What a format's own files say, so that it need not be written beside them: names of label sources, whether all class
+    names, and whether hard labels by themselves, not as the most probable classes of the soft ones. A format puts it into
+    ``extras[HELD]`` of what its ``as_written`` returns, and nowhere else."""
 
     sources: frozenset[str] = frozenset()
     class_names: bool = False
+    hard_labels: bool = False
 
 
 HELD = "held"
@@ -60,6 +64,12 @@ def reads_back(source: SoftLabels) -> bool:
     """Whether ``source`` is itself again from nothing but its rows: whole ones, in a common dtype, whose kind shows."""
     whole = isinstance(source, DenseSoftLabels) and source.dtype in _PLAIN_DTYPES
     return whole and detect_kind(source.values) == source.kind
+
+
+def companions_of(opened: DistilledSet) -> Companions:
+    """What was attached to the set, perhaps nothing."""
+    found = opened.extras.get("companions")
+    return found if isinstance(found, Companions) else Companions()
 
 
 def attach(opened: DistilledSet) -> DistilledSet:
@@ -87,8 +97,7 @@ def write(curated: CuratedSet, out: Path) -> list[Path]:
     which must be the order of the files in ``out`` (see ``as_written`` in data.formats). What was known from the names of
     folders around the set, and is not from ``out`` alone, is stated. Nothing is written where there is nothing to add.
     """
-    companions = curated.original.extras.get("companions")
-    companions = companions if isinstance(companions, Companions) else Companions()
+    companions = companions_of(curated.original)
     said: dict[str, object] = {}
     files: list[Path] = []
     dataset = _lost_dataset(curated, out)
@@ -98,6 +107,9 @@ def write(curated: CuratedSet, out: Path) -> list[Path]:
         path = _write_source(name, source, curated, companions.label_files.get(name), out)
         said.setdefault("label_sources", {})[name] = {"file": path.name, "kind": source.kind}  # type: ignore[index]
         files.append(path)
+    if _loses_hard_labels(curated.set, companions):
+        files.append(_write_hard_labels(curated.set.labels, out))
+        said["hard_labels"] = files[-1].name
     for what, pair in _image_files(companions.manifest).items():
         images, labels = _copy(pair.images, out), _copy(pair.labels, out)
         said[what] = {"images": images.name, "labels": labels.name, "pixel_space": pair.pixel_space}
@@ -127,6 +139,7 @@ def _with_manifest(opened: DistilledSet, manifest: Manifest) -> DistilledSet:
     }
     return replace(
         opened,
+        labels=_hard_labels(manifest, opened, len(names)),
         class_names=names,
         class_counts=opened.class_counts if counts is None else counts,
         images=_in_space(opened, manifest),
@@ -210,6 +223,21 @@ def _in_space(opened: DistilledSet, manifest: Manifest) -> Images | None:
     return replace(opened.images, pixel_space=stated)
 
 
+def _hard_labels(manifest: Manifest, opened: DistilledSet, classes: int) -> np.ndarray:
+    """Those that the manifest names, int64 (N,), or the set's. Raises UnreadableInput."""
+    file, n = manifest.hard_labels, len(opened)
+    if file is None:
+        return opened.labels
+    values = as_tensor(read_npy(file), file.name)
+    if values.dtype not in INTEGER_DTYPES or values.shape != (n,):
+        raise UnreadableInput(
+            f"{file.name}: {tuple(values.shape)} {values.dtype} does not label {n} samples; give an integer for each."
+        )
+    if int(values.min()) < 0 or int(values.max()) >= classes:
+        raise UnreadableInput(f"{file.name}: labels are not all in 0 to {classes - 1}, the set's classes; correct them.")
+    return values.long().numpy()
+
+
 def _reference(files: ImageFiles | None, classes: int) -> Reference | None:
     """uint8 images (M, ch, H, W), (M, H, W, ch) or (M, H, W), memory-mapped, and their labels (M,)."""
     if files is None:
@@ -273,11 +301,30 @@ def _sources_to_write(opened: DistilledSet, companions: Companions) -> dict[str,
     return {name: source for name, source in rows.items() if name != GIVEN or beside}
 
 
+def _loses_hard_labels(opened: DistilledSet, companions: Companions) -> bool:
+    """Whether the set's format would take other hard labels from the soft ones that are written: where these were replaced,
+    or hard labels were stated beside the set already."""
+    stated = companions.manifest is not None and companions.manifest.hard_labels is not None
+    held, given = opened.extras.get(HELD), opened.label_sources.get(GIVEN)
+    if (isinstance(held, Held) and held.hard_labels) or given is None or not (stated or own_labels(opened) is not None):
+        return False
+    return not np.array_equal(hard_labels(given), opened.labels)
+
+
+def _write_hard_labels(labels: np.ndarray, out: Path) -> Path:
+    target = _free(out / "hard_labels.npy")
+    np.save(target, labels, allow_pickle=False)
+    return target
+
+
 def _write_source(name: str, source: SoftLabels, curated: CuratedSet, like: Path | None, out: Path) -> Path:
+    if like is not None and name == GIVEN and curated.relabels_all and not can_hold_any(like):
+        like = None  # digits or the largest classes alone: logits would not be the same again
     if like is None:
         plain = "soft_labels.pt" if name == GIVEN else f"{_plain(name)}.safetensors"
         return write_soft_labels(source, _free(out / plain))
-    as_it_was = curated.unchanged and np.array_equal(curated.kept, np.arange(len(curated.original)))
+    in_place = not curated.decided and np.array_equal(curated.kept, np.arange(len(curated.original)))
+    as_it_was = in_place and not (name == GIVEN and curated.relabels_all)
     return write_soft_labels(source, _free(out / like.name), like, None if as_it_was else curated.kept)
 
 

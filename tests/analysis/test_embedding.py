@@ -11,7 +11,7 @@ from torch import nn
 
 from analysis import embedding
 from analysis.context import Cancelled, Context
-from analysis.embedding import NAMES, content_hash, embed
+from analysis.embedding import NAMES, content_hash, embed, embed_beside
 from analysis.encoders import CONVNET_WIDTH, _convnet_weights
 from data.errors import ImpossibleRequest, UnreadableInput
 from data.images import Images, ImageStore, TensorStore
@@ -345,3 +345,20 @@ def test_embed__cuda_agrees_with_cpu(name):
     images = random_images(16, size=32)
     on_cpu, on_cuda = embed(images, name, CPU), embed(images, name, Context(device="cuda"))
     np.testing.assert_allclose(on_cuda, on_cpu, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("name", ["pixels", "random convnet"])
+def test_embed_beside__images_of_another_shape_are_refused_in_one_sentence(name):
+    """The random ConvNet would give them vectors of the same length, from other weights."""
+    for others in (random_images(channels=1, size=32), random_images(size=16)):
+        with pytest.raises(
+            ImpossibleRequest, match=rf"differ in shape.*'{name}' cannot bridge; choose efficientnet-lite0\.$"
+        ):
+            embed_beside(random_images(size=32), others, name, CPU)
+
+
+def test_embed_beside__large_images_are_brought_to_one_shape():
+    images, others = random_images(4, size=40), random_images(5, size=48)
+    found = embed_beside(images, others, "pixels", CPU)
+    for vectors, embedded in zip(found, (images, others), strict=True):
+        np.testing.assert_array_equal(vectors, embed(embedded, "pixels", CPU))

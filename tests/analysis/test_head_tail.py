@@ -59,9 +59,7 @@ def test_head_tail__equals_a_loop_over_samples(per_class: list[int], seed: int) 
     )
     confidence = table["confidence"]
     assert figure(findings, "Spread of class confidence").value == pytest.approx(np.std(confidence))
-    assert figure(findings, "Normalised spread of class confidence").value == pytest.approx(
-        np.std(confidence) / np.mean(confidence)
-    )
+    assert figure(findings, "NSD of class confidence").value == pytest.approx(np.std(confidence) / np.mean(confidence))
     leakage = figure(findings, "Tail-to-head leakage")
     if leakage.n >= 3:
         assert leakage.value == pytest.approx(expected[TAIL, HEAD], abs=1e-6)
@@ -115,6 +113,52 @@ def test_head_tail__too_few_tail_samples_for_a_figure() -> None:
 def test_head_tail__cut_offs_that_leave_no_tail() -> None:
     findings = analysis.run("head_tail", long_tailed((4, 4, 4), [500, 400, 300]), grouping="counts")
     assert any("change them, or group by thirds" in caveat for caveat in findings.caveats)
+
+
+def test_head_tail__counts_from_the_reference() -> None:
+    made = made_set((4, 4, 4), size=2)
+    labels = np.repeat([0, 1, 2], [60, 25, 5])
+    made = replace(made, reference=replace(made.reference, labels=labels), class_counts=np.array([1, 2, 3]))
+    findings = analysis.run("head_tail", made, counts_from="the reference")
+    assert findings.per_class["original_count"].tolist() == [60, 25, 5]
+    assert findings.per_class["group"].tolist() == ["head", "medium", "tail"]
+    assert any("whole original training set" in caveat for caveat in findings.caveats)
+    assert analysis.run("head_tail", made).per_class["group"].tolist() == ["tail", "medium", "head"]
+    with pytest.raises(ImpossibleRequest, match="name one when opening it"):
+        analysis.run("head_tail", replace(made, reference=None), counts_from="the reference")
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_head_tail__a_teacher_shifted_by_the_prior_is_level_at_tau_one(temperature: float) -> None:
+    counts = np.array([9000, 900, 300, 90, 30, 9])
+    made = made_set((3,) * 6, size=1, reference=False, teachers=0)
+    clean = np.repeat([np.roll([4.0, 0.6, 0.3, 0.1, 0.0, 0.0], shift) for shift in range(6)], 3, axis=0)
+    source = DenseSoftLabels(torch.from_numpy(clean + np.log(counts / counts.sum())), "logits")
+    made = replace(made, label_sources={"given": source}, class_counts=counts)
+    findings = analysis.run("head_tail", made, temperature=temperature, most_tau=2.0, taus=41)
+    assert figure(findings, "Tau of the most even class confidence").value == 1.0
+    assert figure(findings, "Spread of class confidence at that tau").value < 1e-6
+    curve = findings.tables["spread by tau"]
+    assert curve["spread"].iloc[0] == pytest.approx(figure(findings, "Spread of class confidence").value, abs=1e-6)
+
+
+def test_head_tail__tables_for_every_group_tau_and_bin() -> None:
+    findings = analysis.run("head_tail", long_tailed((30, 20, 10), [900, 90, 9]), taus=5, calibration_bins=4)
+    assert findings.tables["groups"]["group"].tolist() == ["head", "medium", "tail"]
+    assert sorted(set(findings.tables["spread by tau"]["tau"])) == [0, 0.75, 1.5, 2.25, 3]
+    assert len(findings.tables["confidence by tau"]) == 15 and len(findings.tables["calibration"]) <= 4
+    assert findings.matrices["tail to head"].values.shape == (1, 1)
+    assert findings.matrices["tail to head"].values[0, 0] == pytest.approx(findings.matrices["leakage"].values[TAIL, HEAD])
+
+
+def test_head_tail__more_classes_than_a_matrix_is_made_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    from analysis.balance import masses
+
+    monkeypatch.setattr(masses, "MOST_CLASSES_IN_A_MATRIX", 2)
+    monkeypatch.setattr(label_sources, "MOST_CLASSES_IN_A_MATRIX", 2)
+    findings = analysis.run("head_tail", long_tailed((3, 3, 3), [900, 90, 9]))
+    assert set(findings.matrices) == {"leakage"}
+    assert any("tail classes against head classes is left out" in caveat for caveat in findings.caveats)
 
 
 def test_head_tail__no_soft_labels() -> None:

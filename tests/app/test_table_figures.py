@@ -50,6 +50,16 @@ def test_epochs__a_line_in_their_order():
     assert "lines" in line.mode and figure.layout.xaxis.title.text == "epoch"
 
 
+def test_tau__a_line_a_group_and_one_point_that_is_marked():
+    table = pd.DataFrame(
+        {"tau": [0.0, 1.0, 2.0, 1.0], "spread": [0.3, 0.1, 0.2, 0.1], "group": [*["each tau"] * 3, "least"]}
+    )
+    assert measures_of(table) == ["spread"]
+    curve, mark = table_chart(table, "spread").data
+    assert list(curve.x) == [0, 1, 2] and (list(mark.x), list(mark.y)) == ([1], [0.1]) and "markers" in mark.mode
+    assert curve.line.color != mark.line.color
+
+
 def test_batches__of_an_epoch_each_are_drawn_one_after_the_other():
     table = pd.DataFrame({"epoch": [0, 0, 1, 1], "batch": [0, 1, 0, 1], "margin": [1.0, 2.0, 3.0, 4.0]})
     assert measures_of(table) == ["margin"]
@@ -185,3 +195,23 @@ def test_bars__classes_by_number_are_named_as_pairs():
     assert dict(zip(bars.y, bars.x, strict=True)) == {"Coat · Shirt": 0.5, "Top · Shirt": 0.25}
     (alone,) = table_chart(table[:1], "overlap").data
     assert list(alone.y) == ["Coat · Shirt"]
+
+
+def curves(*groups: str) -> pd.DataFrame:
+    parts = [pd.DataFrame({"step": [10, 20], "accuracy": [0.1, 0.5], "group": group}) for group in groups]
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_steps__a_line_for_each_group_along_the_numbers_themselves():
+    figure = table_chart(curves("soft labels", "hard labels"), "accuracy")
+    assert measures_of(curves("soft labels")) == ["accuracy"]
+    assert [(line.name, list(line.x)) for line in figure.data] == [("soft labels", [10, 20]), ("hard labels", [10, 20])]
+    assert figure.layout.showlegend and figure.layout.xaxis.title.text == "step"
+    by_ipc = table_chart(curves("hard").rename(columns={"step": "images_per_class"}), "accuracy")
+    assert by_ipc.layout.xaxis.title.text == "images per class"
+
+
+def test_lines__many_are_told_apart_and_their_legend_leaves_the_plot_its_room():
+    figure = table_chart(curves(*(f"lesson {place}" for place in range(16))), "accuracy")
+    assert len({(line.line.color, line.line.dash) for line in figure.data}) == 16
+    assert figure.layout.legend.y < 0 and figure.layout.height > table_chart(curves("a", "b"), "accuracy").layout.height

@@ -1,0 +1,1 @@
+"""What the analyses of head and tail are made of."""
