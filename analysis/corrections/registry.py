@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, ClassVar
 
@@ -19,6 +19,7 @@ import pandas as pd
 import torch
 
 from analysis.context import Context
+from analysis.corrections.as_logits import as_logits, is_slow
 from analysis.findings import Figure
 from analysis.label_sources import ChosenSource, choose, rows_a_chunk
 from analysis.registry import Entry, Need, parameters_of
@@ -66,9 +67,15 @@ CorrectionFunction = Callable[..., Corrected]
 
 @dataclass(frozen=True)
 class Correction(Entry):
-    """A registered correction. ``needs`` may leave out "soft labels": one that makes labels from hard ones has no source."""
+    """A registered correction. Where ``needs`` leaves out "soft labels" it can do without a source, and gets None where the
+    set has none; a derived source is as good as one that came with the set."""
 
     KIND: ClassVar[str] = "correction"
+
+    def missing(self, distilled_set: DistilledSet) -> tuple[Need, ...]:
+        """What this needs and the set does not have."""
+        derived = bool(distilled_set.derived_sources)
+        return tuple(need for need in super().missing(distilled_set) if not (derived and need == "soft labels"))
 
 
 _REGISTRY: dict[str, Correction] = {}
@@ -118,9 +125,31 @@ def correct(
 
     Raises ImpossibleRequest where the set lacks what the correction needs, or it cannot be done honestly.
     """
+    return correct_chosen(name, distilled_set, source_for(name, distilled_set, source), context, **parameters)
+
+
+def source_for(name: str, distilled_set: DistilledSet, source: str = "") -> ChosenSource | None:
+    """The label source that the correction called ``name`` is given; None where it can do without and there is none.
+
+    Raises ImpossibleRequest where the set lacks what the correction needs.
+    """
     entry = find(name)
     missing = entry.missing(distilled_set)
     if missing:
         raise ImpossibleRequest(f"{entry.title} needs {' and '.join(missing)}, which {distilled_set.name} does not have.")
-    chosen: ChosenSource | None = choose(distilled_set, source) if "soft labels" in entry.needs else None
-    return entry.function(distilled_set, chosen, context or Context(), **entry.arguments(parameters))
+    if distilled_set.num_classes < 2:
+        raise ImpossibleRequest(f"{distilled_set.name} has one class, so its labels leave nothing to correct.")
+    wanted = bool(source or distilled_set.selectable_sources or "soft labels" in entry.needs)
+    return choose(distilled_set, source) if wanted else None
+
+
+def correct_chosen(
+    name: str, distilled_set: DistilledSet, chosen: ChosenSource | None, context: Context | None = None, **parameters: Any
+) -> Corrected:
+    """``correct`` with the source that ``source_for`` gave; the correction reads it as logits (corrections/as_logits.py)."""
+    entry, context = find(name), context or Context()
+    arguments = entry.arguments(parameters)
+    if chosen is not None:
+        reading, context = (context.part(0, 0.5), context.part(0.5, 1)) if is_slow(chosen.labels) else (context, context)
+        chosen = replace(chosen, labels=as_logits(chosen.labels, reading))
+    return entry.function(distilled_set, chosen, context, **arguments)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
-import torch
 
 from analysis.context import Context
-from analysis.corrections.logits import rescaled
+from analysis.corrections.logits import by_rescaling
 from analysis.corrections.registry import Corrected, Rescaling, correction
 from analysis.label_sources import ChosenSource
 from analysis.registry import Between
@@ -32,8 +31,4 @@ def temperature(
 ) -> Corrected:
     """logits / ``temperature``."""
     classes = distilled_set.num_classes
-    rescaling = Rescaling(np.full(classes, temperature), np.zeros(classes))
-    labels = torch.from_numpy(distilled_set.labels)
-    return Corrected(
-        lambda ids: rescaled(source.labels, labels, rescaling, ids), rescaling=rescaling, caveats=source.caveats
-    )
+    return by_rescaling(distilled_set, source, Rescaling(np.full(classes, temperature), np.zeros(classes)))
