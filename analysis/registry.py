@@ -27,6 +27,7 @@ from analysis.findings import Findings
 from data.distilled_set import DistilledSet
 from data.errors import ImpossibleRequest
 from data.relabelled.augmented import AugmentedSoftLabels
+from data.verdicts import NO_VERDICTS, Verdicts
 
 Need = Literal["images", "soft labels", "class counts", "reference", "test split", "crops"]
 AnalysisFunction = Callable[..., Findings]
@@ -45,7 +46,9 @@ class Between:
 
 @dataclass(frozen=True)
 class LabelSource:
-    """Marks a parameter that names one of the set's label sources."""
+    """Marks a parameter that names one of the set's label sources; ``unnamed`` is what "" means there, in a word or two."""
+
+    unnamed: str = "chosen for you"
 
     def describe(self) -> str:
         return "a label source of the set"
@@ -132,24 +135,40 @@ class Entry:
 @dataclass(frozen=True)
 class Analysis(Entry):
     """A registered analysis. ``reads_verdicts`` says that it learns from what people have settled, so its findings age with
-    every decision."""
+    every decision; ``reads_pruned`` that it leaves out what they pruned, too. ``takes_minutes`` keeps it from starting by
+    itself."""
 
     KIND: ClassVar[str] = "analysis"
 
     reads_verdicts: bool = False
+    reads_pruned: bool = False
+    takes_minutes: bool = False
+
+    def heard(self, settled: Verdicts) -> Verdicts:
+        """What of ``settled`` it learns from, so that its findings age with nothing else."""
+        if not self.reads_verdicts:
+            return NO_VERDICTS
+        return settled if self.reads_pruned else settled.of_labels()
 
 
 _REGISTRY: dict[str, Analysis] = {}
 
 
 def analysis(
-    *, title: str, meaning: str, paper: str, needs: tuple[Need, ...] = (), reads_verdicts: bool = False
+    *,
+    title: str,
+    meaning: str,
+    paper: str,
+    needs: tuple[Need, ...] = (),
+    reads_verdicts: bool = False,
+    reads_pruned: bool = False,
+    takes_minutes: bool = False,
 ) -> Callable[[AnalysisFunction], AnalysisFunction]:
     """Register the decorated function under its own name; see ``Analysis`` for what is said of it."""
 
     def register(function: AnalysisFunction) -> AnalysisFunction:
-        parameters = parameters_of(function)
-        entry = Analysis(function.__name__, title, meaning, paper, needs, parameters, function, reads_verdicts)
+        about = (function.__name__, title, meaning, paper, needs, parameters_of(function), function)
+        entry = Analysis(*about, reads_verdicts, reads_pruned, takes_minutes)
         if entry.name in _REGISTRY and _REGISTRY[entry.name].function.__module__ != function.__module__:
             raise ValueError(f"two analyses are called '{entry.name}'")
         _REGISTRY[entry.name] = entry

@@ -8,10 +8,11 @@ from analysis.registry import Analysis
 
 MENU = (
     *("label_errors", "combined_evidence", "suggestions", "source_disagreement", "partial_labels", "hardness"),
-    *("soft_labels", "head_tail", "crops", "label_budget"),
+    *("soft_labels", "head_tail", "bias_decomposition", "crops", "label_budget"),
     *("diversity", "map", "class_overlap", "new_classes"),
+    *("student_comparison", "label_ablation", "pareto", "dd_ranking"),
 )
-"""By what they are about: single labels, then soft labels, then images and classes."""
+"""By what they are about: single labels, then soft labels, then images and classes, and last what students make of it."""
 FIRST = (
     *("soft_labels", "head_tail", "suggestions", "source_disagreement", "crops"),
     *("label_errors", "combined_evidence", "diversity", "map"),
@@ -27,8 +28,10 @@ def menu_order(entries: Iterable[Analysis]) -> list[Analysis]:
 
 
 def start_order(entries: Iterable[Analysis], n: int) -> list[Analysis]:
-    """Those that start by themselves when a set of ``n`` samples is opened, the first one first."""
-    return _ordered((entry for entry in entries if n <= MOST_FOR_ALL or entry.name in FIRST), (*FIRST, *MENU))
+    """Those that start by themselves when a set of ``n`` samples is opened, the first one first; never those that would hold
+    up for minutes whatever is asked next."""
+    quick = (entry for entry in entries if not entry.takes_minutes)
+    return _ordered((entry for entry in quick if n <= MOST_FOR_ALL or entry.name in FIRST), (*FIRST, *MENU))
 
 
 def _ordered(entries: Iterable[Analysis], names: tuple[str, ...]) -> list[Analysis]:

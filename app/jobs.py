@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+import pandas as pd
 import streamlit as st
 
 from analysis.engine import JobStatus
 from analysis.registry import find
 from app.background import TaskStatus
+from app.column_words import capital, words
+from app.draft_chart import draft_chart
 from app.services import services
-from app.table_figures import first_measure, table_chart
+from app.table_figures import first_measure, measures_of
 from app.words import plain
 
 _SEEN = "active_runs"
@@ -85,10 +88,17 @@ def run_progress(run_id: str) -> None:
         status = next((status for run, status in services().active() if run.id == run_id), None)
         if status is not None:
             st.progress(status.fraction, text=_words(status).capitalize())
-            for name, table in status.drafts.items():
-                st.plotly_chart(table_chart(table, first_measure(table, None)), key=f"draft {name} {run_id}")
+            show_drafts(status.drafts, run_id)
 
     st.fragment(show, run_every=1.0)()
+
+
+def show_drafts(drafts: Mapping[str, pd.DataFrame], run_id: str) -> None:
+    """The tables of a run under way, as charts that grow."""
+    for name, table in drafts.items():
+        if measures_of(table):
+            st.caption(f"{plain(capital(words(name)))}, until now")
+            st.vega_lite_chart(table, draft_chart(table, first_measure(table, None)), key=f"draft {name} {run_id}")
 
 
 def _words(status: JobStatus) -> str:

@@ -13,7 +13,6 @@ from analysis.sources.committee_names import committee_name, possible_rules
 from app.column_words import capital, words
 from data.distilled_set import DistilledSet
 
-CHOOSE = "chosen for you"
 FIELDS_A_ROW = 3
 FIELDS_IN_SIGHT = 6
 MOST_IN_SIGHT = 9
@@ -47,7 +46,7 @@ def _fields(entry: Entry, parameters: Sequence[Parameter], distilled_set: Distil
 def _field(parameter: Parameter, distilled_set: DistilledSet, key: str) -> Any:
     title = capital(words(parameter.name))
     if isinstance(parameter.marker, LabelSource):
-        return _label_source(title, distilled_set, key)
+        return _label_source(title, parameter.marker.unnamed, distilled_set, key)
     if isinstance(parameter.marker, Embedding):
         return _embedding(parameter, title, key)
     if parameter.choices:
@@ -59,13 +58,13 @@ def _field(parameter: Parameter, distilled_set: DistilledSet, key: str) -> Any:
     return st.text_input(title, value=parameter.default, key=key)
 
 
-def _label_source(title: str, distilled_set: DistilledSet, key: str) -> str:
+def _label_source(title: str, unnamed: str, distilled_set: DistilledSet, key: str) -> str:
     """One of the set's sources, or a committee of them; any other committee's name can be typed where one is possible."""
     rules = possible_rules(distilled_set)
     names = ["", *distilled_set.selectable_sources, *map(committee_name, rules)]
     typed = "A committee of your own is typed: committee: mean of A, B" if rules else None
     chosen = st.selectbox(
-        title, names, format_func=lambda name: name or CHOOSE, key=key, accept_new_options=bool(rules), help=typed
+        title, names, format_func=lambda name: name or unnamed, key=key, accept_new_options=bool(rules), help=typed
     )
     return chosen or ""
 

@@ -56,7 +56,11 @@ class Refits:
 def _learning(set_id: str) -> list[str]:
     """The analyses that learn from what people settle: what the queues follow, and whatever else was run on this set."""
     workspace = services().workspace
-    able = [entry.name for entry in services().analyses_for(workspace.load(set_id)) if entry.reads_verdicts]
+    able = [
+        entry.name
+        for entry in services().analyses_for(workspace.load(set_id))
+        if entry.reads_verdicts and not entry.takes_minutes
+    ]
     return [name for name in able if name in SOURCES or workspace.latest_run(set_id, name) is not None]
 
 

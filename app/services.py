@@ -17,10 +17,11 @@ from analysis.findings import Findings
 from analysis.registry import Analysis, analyses, find
 from app.analysis_order import start_order
 from app.background import BackgroundTasks
+from data.derived_sources import versions_named
 from data.distilled_set import DistilledSet
 from data.errors import StillroomError
 from data.verdicts import NO_VERDICTS, Verdicts, verdicts
-from data.workspace import RunRecord, Workspace
+from data.workspace import RunRecord, SetRecord, Workspace
 
 ACTIVE = ("queued", "running")
 
@@ -39,8 +40,8 @@ class Services:
         record = self.workspace.set_record(set_id)
         entry = find(name)
         arguments = entry.arguments(parameters)
-        settled = self.verdicts(set_id) if entry.reads_verdicts else NO_VERDICTS
-        key = _run_key(name, arguments, asdict(record.options), settled)
+        settled = entry.heard(self.verdicts(set_id)) if entry.reads_verdicts else NO_VERDICTS
+        key = self._key(record, name, arguments, settled)
         under_way = next((run for run, _ in self.active(set_id) if run.key == key), None)
         if under_way is not None:
             return under_way
@@ -58,10 +59,11 @@ class Services:
 
     def is_stale(self, run: RunRecord) -> bool:
         """Whether a run that learnt from what people settled would learn from something else by now."""
-        if not find(run.analysis).reads_verdicts:
+        entry = find(run.analysis)
+        if not entry.reads_verdicts:
             return False
-        options = asdict(self.workspace.set_record(run.set_id).options)
-        return run.key != _run_key(run.analysis, run.parameters, options, self.verdicts(run.set_id))
+        record = self.workspace.set_record(run.set_id)
+        return run.key != self._key(record, run.analysis, run.parameters, entry.heard(self.verdicts(run.set_id)))
 
     def start_first(self, set_id: str) -> None:
         """Queue what this set can answer with default parameters: what most people ask first, and soonest.
@@ -71,6 +73,11 @@ class Services:
         distilled_set = self.workspace.load(set_id)
         for entry in start_order(self.analyses_for(distilled_set), len(distilled_set)):
             self.start(set_id, entry.name)
+
+    def _key(self, record: SetRecord, name: str, arguments: Mapping[str, Any], settled: Verdicts) -> str:
+        texts = (value for value in arguments.values() if isinstance(value, str))
+        derived = versions_named(self.workspace.derived(record.id), "\n".join(texts))
+        return _run_key([name, dict(arguments), asdict(record.options), *derived], settled)
 
     def _made_latest(self, known: RunRecord) -> RunRecord:
         """A finished run is what the pages show only while it is the latest; an older answer becomes so by a copy."""
@@ -124,7 +131,8 @@ def services() -> Services:
 _running: list[Services] = []
 
 
-def _run_key(name: str, arguments: Mapping[str, Any], options: Mapping[str, Any], settled: Verdicts) -> str:
-    """A run answers another's question where analysis, parameters, opening options and verdicts read are the same."""
-    parts = [name, dict(arguments), dict(options), *([settled.digest] if len(settled) else [])]
+def _run_key(asked: list[Any], settled: Verdicts) -> str:
+    """A run answers another's question where analysis, parameters, opening options, derived label sources that these name
+    and verdicts read are the same."""
+    parts = [*asked, *([] if settled.empty else [settled.digest])]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

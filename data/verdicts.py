@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,10 +13,12 @@ from data.decisions import SampleState
 
 @dataclass(frozen=True)
 class Verdicts:
-    """``ids`` int64 (n,) ascending are the samples people settled, ``labels`` int64 (n,) the class they said each is of."""
+    """``ids`` int64 (n,) ascending are the samples people settled, ``labels`` int64 (n,) the class they said each is of;
+    ``pruned`` int64 (m,) ascending those they left out, which may be settled too."""
 
     ids: np.ndarray
     labels: np.ndarray
+    pruned: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -26,9 +28,19 @@ class Verdicts:
         return self.labels != given[self.ids]
 
     @property
+    def empty(self) -> bool:
+        """Whether nobody said anything: ``len`` counts settled labels only."""
+        return not len(self.ids) and not len(self.pruned)
+
+    def of_labels(self) -> Verdicts:
+        """The same without what was left out, which says nothing about a label."""
+        return replace(self, pruned=NO_VERDICTS.pruned)
+
+    @property
     def digest(self) -> str:
         """The same for the same verdicts, whatever was decided, undone or decided twice on the way to them."""
-        return hashlib.sha256(self.ids.tobytes() + self.labels.tobytes()).hexdigest()
+        said = self.ids.tobytes() + self.labels.tobytes()
+        return hashlib.sha256(said + b"pruned" + self.pruned.tobytes() if len(self.pruned) else said).hexdigest()
 
 
 NO_VERDICTS = Verdicts(np.empty(0, np.int64), np.empty(0, np.int64))
@@ -37,11 +49,14 @@ NO_VERDICTS = Verdicts(np.empty(0, np.int64), np.empty(0, np.int64))
 def verdicts(states: Mapping[int, SampleState], given: np.ndarray) -> Verdicts:
     """The settled labels among ``states`` of a set labelled ``given`` int64 (N,).
 
-    A keep says that the given label is right, a relabel which one is; a prune, a skip or a softened label say neither.
+    A keep says that the given label is right, a relabel which one is; a skip or a softened label say neither. A prune leaves
+    the sample out, whatever was said of its label before.
     """
     said = {i: _said(state, int(given[i])) for i, state in sorted(states.items()) if 0 <= i < len(given)}
     settled = {i: label for i, label in said.items() if label is not None}
-    return Verdicts(np.fromiter(settled, np.int64, len(settled)), np.fromiter(settled.values(), np.int64, len(settled)))
+    pruned = np.array([i for i, state in sorted(states.items()) if state.pruned and 0 <= i < len(given)], np.int64)
+    settled_ids, labels = (np.fromiter(values, np.int64, len(settled)) for values in (settled, settled.values()))
+    return Verdicts(settled_ids, labels, pruned)
 
 
 def _said(state: SampleState, given: int) -> int | None:

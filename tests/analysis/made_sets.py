@@ -15,6 +15,7 @@ from data.soft_labels import DenseSoftLabels
 
 NOISE = 0.05
 REFERENCE_A_CLASS = 30
+TEST_A_CLASS = 6
 TEACHER_NOISE = 0.5
 TEACHER_MARGIN = 6.0
 
@@ -27,13 +28,14 @@ def made_set(
     seed: int = 0,
     reference: bool = True,
     teachers: int = 2,
+    test: bool = False,
 ) -> DistilledSet:
     """A set whose classes are far apart: each sample is its class's own random image plus a little noise.
 
     ``n_per_class`` holds one count a class, or a single count that ``num_classes`` repeats. Images are float32 in [0, 1].
     ``teachers`` label sources ("teacher 0", ...) hold logits, float32 (N, C), whose top class is the sample's own; the
     given source is the first of them again, as most published sets have it. ``reference`` adds 30 images a class made the
-    same way, with four times the noise. ``class_counts`` are 100 times ``n_per_class``.
+    same way, with four times the noise, ``test`` a test split of 6 a class. ``class_counts`` are 100 times ``n_per_class``.
     """
     counts = _counts(n_per_class, num_classes)
     rng = np.random.default_rng(seed)
@@ -47,7 +49,8 @@ def made_set(
         images=images_around(prototypes, labels, NOISE, rng),
         label_sources=_label_sources(labels, len(counts), teachers, rng),
         class_counts=100 * counts,
-        reference=_reference(prototypes, rng) if reference else None,
+        reference=_real(prototypes, REFERENCE_A_CLASS, rng) if reference else None,
+        test=_real(prototypes, TEST_A_CLASS, rng) if test else None,
     )
 
 
@@ -73,6 +76,6 @@ def _label_sources(
     return {"given": sources["teacher 0"], **sources} if sources else {}
 
 
-def _reference(prototypes: np.ndarray, rng: np.random.Generator) -> Reference:
-    labels = np.repeat(np.arange(len(prototypes)), REFERENCE_A_CLASS)
+def _real(prototypes: np.ndarray, a_class: int, rng: np.random.Generator) -> Reference:
+    labels = np.repeat(np.arange(len(prototypes)), a_class)
     return Reference(images_around(prototypes, labels, 4 * NOISE, rng), labels)

@@ -9,40 +9,55 @@ import pytest
 import torch
 
 from analysis.context import Cancelled, Context
-from analysis.registry import analyses, run
+from analysis.registry import analyses, find, run
+from data.distilled_set import Reference
+from data.errors import ImpossibleRequest
 from data.formats import open_set
 from data.soft_labels import DenseSoftLabels
 from tests.analysis.made_sets import made_set
 from tests.data.trees import make_tree
 
-# UMAP compiles for 20 s in a fresh process, and a network looks at every image; their own tests cover both.
+STUDENTS = {"network": "linear", "steps": 2, "seeds": 3}
+# UMAP compiles for 20 s in a fresh process, a network looks at every image, and students learn for minutes; their own tests
+# cover all three.
 QUICK = {
     "class_overlap": {"embedding": "pixels"},
     "combined_evidence": {"embedding": "pixels"},
+    "compression": {"embedding": "pixels"},
+    "dd_ranking": {**STUDENTS, "protocol": "hard labels"},
     "diversity": {"embedding": "pixels"},
+    "label_ablation": STUDENTS,
     "label_errors": {"embedding": "pixels"},
     "map": {"method": "pca", "embedding": "pixels"},
     "new_classes": {"embedding": "pixels"},
+    "pareto": {**STUDENTS, "levels": 2},
+    "student_comparison": STUDENTS,
 }
 NAMES = (
+    "bias_decomposition",
     "class_overlap",
     "combined_evidence",
+    "compression",
+    "dd_ranking",
     "diversity",
     "hardness",
     "head_tail",
+    "label_ablation",
     "label_errors",
     "map",
     "new_classes",
+    "pareto",
     "partial_labels",
     "soft_labels",
     "source_disagreement",
+    "student_comparison",
     "suggestions",
 )
 
 
 @pytest.fixture(scope="module")
 def ordinary():
-    return made_set(n_per_class=(12, 9, 6))
+    return made_set(n_per_class=(12, 9, 6), test=True)
 
 
 def test_analyses__are_all_here():
@@ -69,7 +84,7 @@ def test_run__same_twice(name, ordinary):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("sizes", [(1, 1), (1, 5), (2, 0, 3), (1, 1, 1, 40)])
 def test_run__tiny_and_lopsided_sets_say_so_instead_of_failing(name, sizes):
-    tiny = made_set(n_per_class=sizes, num_classes=len(sizes))
+    tiny = made_set(n_per_class=sizes, num_classes=len(sizes), test=True)
     found = run(name, tiny, **QUICK.get(name, {}))
     assert len(found.per_sample) == len(tiny)
     assert found.caveats, "a set this small deserves a warning"
@@ -78,6 +93,10 @@ def test_run__tiny_and_lopsided_sets_say_so_instead_of_failing(name, sizes):
 @pytest.mark.parametrize("name", NAMES)
 def test_run__without_reference_counts_or_teachers(name, ordinary):
     bare = replace(ordinary, reference=None, class_counts=None)
+    if missing := find(name).missing(bare):
+        with pytest.raises(ImpossibleRequest, match=f"needs {missing[0]}"):
+            run(name, bare)
+        return
     assert len(run(name, bare, **QUICK.get(name, {})).per_sample) == len(ordinary)
 
 
@@ -94,7 +113,8 @@ def test_run__stops_where_told(name, ordinary):
 @pytest.mark.parametrize("reference", [True, False])
 def test_run__progress_never_falls(name, ordinary, reference):
     seen = []
-    asked = ordinary if reference else replace(ordinary, reference=None)
+    needs_it = "reference" in find(name).needs
+    asked = ordinary if reference or needs_it else replace(ordinary, reference=None)
     run(name, asked, Context(report=lambda fraction, message: seen.append(fraction)), **QUICK.get(name, {}))
     assert seen and (np.diff(seen) >= -1e-9).all() and seen[0] >= 0 and seen[-1] <= 1 + 1e-9
 
@@ -112,6 +132,9 @@ def test_run__reads_a_relabelled_tree_as_labels(name, relabelled):
         hard = torch.eye(relabelled.num_classes)[torch.from_numpy(relabelled.labels)]
         sources = {**relabelled.label_sources, "labels": DenseSoftLabels(hard, "probabilities")}
         relabelled = replace(relabelled, label_sources=sources)
+    real = Reference(relabelled.images, relabelled.labels)
+    lacking = {"test split": "test", "reference": "reference"}
+    relabelled = replace(relabelled, **{lacking[need]: real for need in find(name).missing(relabelled)})
     found = run(name, relabelled, **QUICK.get(name, {}))
     assert len(found.per_sample) == len(relabelled) and found.summary
     if name in ("soft_labels", "head_tail"):

@@ -21,6 +21,7 @@ def counting(distilled_set, context, *, scale: Annotated[int, Between(1, 3)] = 1
 
 @pytest.fixture
 def registered(monkeypatch):
+    registry.analyses()  # all of them, before the registry is exchanged: they register only once
     monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
     return analysis(title="Counting", meaning="Counts.", paper="none", needs=("images",))(counting)
 

@@ -102,3 +102,13 @@ def test_after__nothing_that_learns_starts_nothing(tmp_path, monkeypatch):
         refits.status(set_id, 0)
         decide(services, set_id, range(5))
         assert not refits.after(set_id, 5, 5) and not services.engine.submitted
+
+
+def test_after__what_takes_minutes_waits_until_somebody_asks(there, monkeypatch):
+    services, set_id = there
+    slow = replace(registry.analyses()["learner"], takes_minutes=True)
+    monkeypatch.setattr(registry, "_REGISTRY", {**registry.analyses(), "learner": slow})
+    refits = Refits()
+    refits.status(set_id, 0)
+    decide(services, set_id, range(5))
+    assert not refits.after(set_id, 5, 5) and not services.engine.submitted

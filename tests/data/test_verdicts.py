@@ -22,7 +22,7 @@ def test_verdicts__keeps_and_relabels_settle_and_nothing_else_does():
         Decision(9, "keep"),
     ]
     found = verdicts(states(log), GIVEN)
-    assert (found.ids.tolist(), found.labels.tolist()) == ([0, 5], [1, 5])
+    assert (found.ids.tolist(), found.labels.tolist(), found.pruned.tolist()) == ([0, 5], [1, 5], [1])
     assert found.wrong(GIVEN).tolist() == [True, False]
 
 
@@ -37,7 +37,13 @@ def test_verdicts__a_keep_after_a_relabel_means_the_given_label():
 
 
 def test_verdicts__none():
-    assert len(verdicts({}, GIVEN)) == 0
+    assert len(verdicts({}, GIVEN)) == 0 and verdicts({}, GIVEN).empty
+
+
+def test_verdicts__a_sample_left_out_is_something_said_though_no_label():
+    found = verdicts(states([Decision(1, "prune"), Decision(3, "prune"), Decision(3, "restore")]), GIVEN)
+    assert found.pruned.tolist() == [1] and not len(found) and not found.empty
+    assert found.of_labels().empty
 
 
 def test_digest__same_for_the_same_verdicts_only():
@@ -46,3 +52,9 @@ def test_digest__same_for_the_same_verdicts_only():
     assert verdicts(states(detour), GIVEN).digest == settled.digest
     others = [[Decision(0, "keep")], [Decision(0, "keep"), Decision(1, "keep")], []]
     assert settled.digest not in [verdicts(states(log), GIVEN).digest for log in others]
+
+
+def test_digest__changes_with_what_was_left_out_and_only_then():
+    keep = [Decision(0, "keep")]
+    settled, pruned = (verdicts(states([*keep, *more]), GIVEN) for more in ([], [Decision(1, "prune")]))
+    assert pruned.digest != settled.digest and pruned.of_labels().digest == settled.digest
