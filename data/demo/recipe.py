@@ -73,6 +73,6 @@ class Recipe:
     planted: Planted = Planted()
     teachers: tuple[Teacher, ...] = (
         Teacher("weak", "linear", epochs=1, learning_rate=0.002),
-        Teacher("medium", "convnet", epochs=2, learning_rate=0.01),
+        Teacher("medium", "convnet", epochs=6, learning_rate=0.02),
         Teacher("strong", "convnet", epochs=4, learning_rate=0.05, images_per_class=2_000),
     )
