@@ -1,4 +1,5 @@
-"""``python -m analysis list``, ``run NAME PATH`` (the same registry that the pages use) and ``prune-labels PATH``."""
+"""``python -m analysis list``, ``run NAME PATH`` (the same registry that the pages use), ``prune-labels PATH``,
+``correct PATH`` and ``compress PATH``."""
 
 from __future__ import annotations
 
@@ -12,16 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from analysis import findings_io
+from analysis.compress_command import add_command as add_compress
 from analysis.context import Context, Report
+from analysis.correct_command import add_command as add_correct
 from analysis.findings import Findings
 from analysis.prune_labels_command import add_command as add_prune_labels
 from analysis.raw_arrays import open_arrays
 from analysis.registry import Analysis, Parameter, analyses, find, run
 from data import open_set
-from data.cli import add_opening_options, opening_options, report_errors
+from data.cli import add_opening_options, name_and_value, opening_options, report_errors
 from data.curation import check_fits
 from data.decisions import read_jsonl, states
-from data.distilled_set import DistilledSet
+from data.distilled_set import PLACES, DistilledSet
 from data.errors import ImpossibleRequest
 from data.new_folder import check_outside
 from data.soft_labels import KINDS
@@ -56,6 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     add_opening_options(running)
     running.set_defaults(command=_run)
     add_prune_labels(commands, _reporting())
+    add_correct(commands, _reporting())
+    add_compress(commands, _reporting(), _cache())
     return parser
 
 
@@ -75,10 +80,10 @@ def _list(given: argparse.Namespace) -> int:
 
 def _run(given: argparse.Namespace) -> int:
     entry = find(given.name)
-    parameters = dict(_pair(text) for text in given.param)
+    parameters = dict(map(name_and_value, given.param))
     arguments = entry.arguments(parameters)
     distilled_set = _opened(given)
-    for source in (given.path, given.labels):
+    for source in (given.path, *(getattr(given, name) for name in PLACES)):
         if source is not None:
             check_outside(given.out, Path(source))
     settled = _verdicts(given.decisions, entry, distilled_set)
@@ -114,7 +119,7 @@ def _verdicts(log: Path | None, entry: Analysis, distilled_set: DistilledSet) ->
         )
     decided = states(read_jsonl(log))
     check_fits(distilled_set, decided)
-    return verdicts(decided, distilled_set.labels)
+    return entry.heard(verdicts(decided, distilled_set.labels))
 
 
 def _print_summary(entry: Analysis, findings: Findings, out: Path) -> None:
@@ -147,13 +152,6 @@ def _limits(parameter: Parameter) -> str:
     if parameter.choices:
         return f"  (one of {', '.join(map(str, parameter.choices))})"
     return f"  ({parameter.marker.describe()})" if parameter.marker is not None else ""
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ImpossibleRequest(f"--param takes NAME=VALUE, not '{text}'.")
-    return name, value
 
 
 @contextmanager

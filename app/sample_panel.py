@@ -39,7 +39,7 @@ def sample_panel(set_id: str, distilled_set: DistilledSet, sample_id: int, contr
 
 def show_bars(distilled_set: DistilledSet, sample_id: int, key: str, suggested: int | None = None) -> None:
     """The sample's distribution from every label source."""
-    if not distilled_set.label_sources:
+    if not distilled_set.selectable_sources:
         st.caption("This set has hard labels only.")
         return
     try:
@@ -61,10 +61,10 @@ def label_bars(distilled_set: DistilledSet, sample_id: int) -> list[BarSource]:
     return [
         BarSource(
             name="given soft label" if name == GIVEN else name,
-            kind=source.kind,
+            kind="corrected" if name in distilled_set.derived_sources else source.kind,
             probabilities=source.probabilities([sample_id])[0].numpy(),
         )
-        for name, source in distilled_set.label_sources.items()
+        for name, source in distilled_set.selectable_sources.items()
     ]
 
 

@@ -13,6 +13,7 @@ from data.decisions import SampleState
 from data.distilled_set import GIVEN, DistilledSet
 from data.errors import ImpossibleRequest
 from data.images import Images
+from data.own_labels import own_labels
 from data.relabelled.augmented import AugmentedSoftLabels
 from data.relabelled.batch import LAYOUTS
 from data.soft_labels import DenseSoftLabels, SoftLabels, TopKSoftLabels, hard_labels
@@ -44,8 +45,18 @@ class CuratedSet:
     mixes: Mixes = "rows"
 
     @property
+    def decided(self) -> bool:
+        """Whether decisions change anything."""
+        return bool(self.pruned or self.relabelled or self.softened)
+
+    @property
+    def relabels_all(self) -> bool:
+        """Whether the set's own soft labels are others than those it came with (data/own_labels.py)."""
+        return own_labels(self.original) is not None
+
+    @property
     def unchanged(self) -> bool:
-        return not (self.pruned or self.relabelled or self.softened)
+        return not (self.decided or self.relabels_all)
 
 
 def curate(original: DistilledSet, decided: Mapping[int, SampleState]) -> CuratedSet:

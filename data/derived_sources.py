@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import json
 import shutil
+import uuid
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from data.distilled_set import DistilledSet
-from data.errors import ImpossibleRequest, UnreadableInput
+from data.distilled_set import GIVEN, DistilledSet
+from data.errors import ImpossibleRequest, StillroomError, UnreadableInput
 from data.formats.array_files import read_npy
+from data.formats.common import check_finite
 from data.new_folder import new_folder
 from data.soft_labels import DenseSoftLabels
 
 VALUES, RECIPE = "values.npy", "recipe.json"
-MOST_RECIPE_BYTES = 1 << 20
+MOST_RECIPE_BYTES = 1 << 24
 MOST_LETTERS = 120
 
 Rows = Iterable[tuple[np.ndarray, torch.Tensor]]
@@ -76,11 +80,51 @@ def read_derived(folder: Path) -> DerivedSource:
     return DerivedSource(said["name"], folder, said)
 
 
+def open_derived(opened: DistilledSet, folder: Path) -> tuple[DerivedSource, DenseSoftLabels]:
+    """The derived source in ``folder``, its values mapped. Raises UnreadableInput where it does not fit the set."""
+    held = read_derived(folder)
+    _check_name(held.name)
+    if held.name in opened.selectable_sources or held.name == GIVEN:
+        raise UnreadableInput(f"there is another label source called '{held.name}'; remove one of them.")
+    file = folder / VALUES
+    _check_values(file, (len(opened), opened.num_classes), _stamp(file))
+    return held, DenseSoftLabels(torch.from_numpy(read_npy(file)), "logits")
+
+
 def attach_derived(opened: DistilledSet, folders: Iterable[Path]) -> DistilledSet:
-    """The set with the derived sources in ``folders`` to choose from. Raises UnreadableInput where one does not fit it."""
-    found = [read_derived(folder) for folder in folders]
-    values = {held.name: DenseSoftLabels(torch.from_numpy(read_npy(held.folder / VALUES)), "logits") for held in found}
-    return replace(opened, derived_sources={**opened.derived_sources, **values}) if values else opened
+    """The set with the derived sources in ``folders`` to choose from. One that is damaged or does not fit the set is left
+    out, and a warning of the set says why: it must not stand between people and their set."""
+    warnings = []
+    for folder in folders:
+        try:
+            held, values = open_derived(opened, folder)
+        except StillroomError as error:
+            warnings.append(f"a corrected label source is left out: {error}")
+        else:
+            opened = replace(opened, derived_sources={**opened.derived_sources, held.name: values})
+    if not warnings:
+        return opened
+    origin = opened.provenance
+    return replace(opened, provenance=replace(origin, warnings=(*origin.warnings, *warnings)))
+
+
+def check_new_name(opened: DistilledSet, name: str) -> None:
+    """Raises ImpossibleRequest where a derived source of the set cannot be called ``name``."""
+    _check_name(name)
+    if name in opened.selectable_sources or name == GIVEN:
+        raise ImpossibleRequest(f"there is a label source called '{name}' already; choose another name.")
+
+
+def versions_named(folders: Iterable[Path], text: str) -> list[str]:
+    """Of each derived source in ``folders`` whose name ``text`` names or contains, which one it is: another one may get the
+    name of one that was removed, and findings of that are none of this."""
+    found = []
+    for folder in folders:
+        name = _name_in(folder)
+        if name is not None and name in text:
+            with suppress(OSError):
+                found.append(f"{name} {(folder / RECIPE).stat().st_mtime_ns}")
+    return found
 
 
 def with_derived(opened: DistilledSet, names: Iterable[str]) -> DistilledSet:
@@ -105,13 +149,41 @@ class DerivedFolders:
         last = self.of(set_id)
         return self._root / set_id / str(int(last[-1].name) + 1 if last else 1)
 
-    def remove(self, set_id: str, name: str) -> None:
-        """Raises ImpossibleRequest where there is none of that name."""
+    def remove(self, set_id: str, which: str | Path) -> None:
+        """The one of a name, or in a folder, which may be damaged. Raises ImpossibleRequest where there is none."""
         for folder in self.of(set_id):
-            if read_derived(folder).name == name:
-                shutil.rmtree(folder)
+            if folder == which or (isinstance(which, str) and _name_in(folder) == which):
+                gone = folder.with_name(f".{uuid.uuid4().hex}.gone")
+                folder.rename(gone)  # whole or not at all; who reads the values goes on with what is mapped
+                shutil.rmtree(gone, ignore_errors=True)
                 return
-        raise ImpossibleRequest(f"there is no derived label source '{name}'.")
+        raise ImpossibleRequest(f"there is no derived label source '{which}' any more.")
+
+
+def _name_in(folder: Path) -> str | None:
+    try:
+        return read_derived(folder).name
+    except UnreadableInput:
+        return None
+
+
+def _stamp(file: Path) -> tuple[int, ...]:
+    try:
+        seen = file.stat()
+    except OSError as error:
+        raise UnreadableInput(f"{file} cannot be read ({error.strerror}); remove that label source.") from error
+    return seen.st_ino, seen.st_size, seen.st_mtime_ns
+
+
+@lru_cache(maxsize=64)
+def _check_values(file: Path, shape: tuple[int, int], stamp: tuple[int, ...]) -> None:
+    """Once for each file as it is: a set is attached anew for every page."""
+    values = read_npy(file)
+    if values.shape != shape or values.dtype != np.float32:
+        raise UnreadableInput(
+            f"{file} holds {values.shape} {values.dtype} instead of {shape} float32; it is not of this set: remove it."
+        )
+    check_finite(torch.from_numpy(values), str(file), "corrected labels")
 
 
 def _check_name(name: str) -> None:

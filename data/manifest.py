@@ -15,9 +15,10 @@ import numpy as np
 
 from data.curation import CuratedSet
 from data.decisions import Decision, SampleState, as_object, now, states
-from data.distilled_set import OpenOptions
+from data.distilled_set import PLACES, DistilledSet, OpenOptions, Provenance
 from data.export_plan import ExportPlan
 from data.hashing import FileRecord
+from data.own_labels import own_labels, recipes_beside
 from data.written_back import ReadBack
 
 LIBRARIES = ("torch", "numpy", "pillow", "pyarrow", "safetensors")
@@ -45,6 +46,9 @@ def build_manifest(
                              data.relabelled.curate_rows.RowsPlan, in rows and batches}; null for other soft labels
         changes            [{sample_id, new_id: null where pruned, change: pruned, relabelled or softened, old_label,
                              new_label: null where pruned, reason, annotator, at, finding}], by sample id
+        soft_labels        {own: the recipe of the labels that were written as the set's own, null where these are as they
+                             came; given_kept_as: the label source that those are now, or null; beside: the recipes of the
+                             others that were computed}
         original_ids       the source's sample id of each written sample, or null where none was left out or moved
         decisions          the log, as it was applied
         read_back          {samples, images}: how many of each were opened again and found as they should be
@@ -53,7 +57,25 @@ def build_manifest(
     ``written`` is the curated set in the order in which it is written; ``files`` the records of source and written files.
     """
     original = written.original
-    origin = original.provenance
+    return {
+        **made_with(original.provenance),
+        "source_files": [asdict(record) for record in files[0]],
+        "format": format_name,
+        "written_files": [asdict(record) for record in files[1]],
+        "counts": _counts(written),
+        "classes": _classes(written, planned),
+        "label_rows": _label_rows(written, planned),
+        "changes": _changes(written, states(log)),
+        "soft_labels": _soft_labels(original),
+        "original_ids": None if np.array_equal(written.kept, np.arange(len(original))) else written.kept.tolist(),
+        "decisions": [as_object(decision) for decision in log],
+        "read_back": {"samples": len(written.set), "images": checked.images},
+        "notes": [*checked.notes, *(planned.label_rows.notes if planned.label_rows is not None else ())],
+    }
+
+
+def made_with(origin: Provenance) -> dict[str, Any]:
+    """The first keys of any manifest: ``stillroom``, ``versions``, ``written_at``, and ``source``, what it was made of."""
     return {
         "stillroom": _version(),
         "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in LIBRARIES}},
@@ -65,17 +87,6 @@ def build_manifest(
             "options": _options(origin.options),
             "warnings": list(origin.warnings),
         },
-        "source_files": [asdict(record) for record in files[0]],
-        "format": format_name,
-        "written_files": [asdict(record) for record in files[1]],
-        "counts": _counts(written),
-        "classes": _classes(written, planned),
-        "label_rows": _label_rows(written, planned),
-        "changes": _changes(written, states(log)),
-        "original_ids": None if np.array_equal(written.kept, np.arange(len(original))) else written.kept.tolist(),
-        "decisions": [as_object(decision) for decision in log],
-        "read_back": {"samples": len(written.set), "images": checked.images},
-        "notes": [*checked.notes, *(planned.label_rows.notes if planned.label_rows is not None else ())],
     }
 
 
@@ -97,10 +108,19 @@ def _label_rows(written: CuratedSet, planned: ExportPlan) -> dict[str, Any] | No
     return {"mixes": written.mixes, **counts}
 
 
+def _soft_labels(original: DistilledSet) -> dict[str, Any]:
+    own = own_labels(original)
+    return {
+        "own": None if own is None else dict(own.recipe),
+        "given_kept_as": None if own is None else own.kept_as,
+        "beside": [dict(recipe) for recipe in recipes_beside(original)],
+    }
+
+
 def _options(options: OpenOptions) -> dict[str, Any]:
-    """What was said on opening; of a label file elsewhere only its name, its hash being among the source files'."""
+    """What was said on opening; of a file elsewhere only its name, its hash being among the source files'."""
     given = {name: value for name, value in asdict(options).items() if value is not None}
-    return {**given, "labels": Path(options.labels).name} if options.labels is not None else given
+    return {name: Path(value).name if name in PLACES else value for name, value in given.items()}
 
 
 def _classes(written: CuratedSet, planned: ExportPlan) -> list[dict[str, Any]]:

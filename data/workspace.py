@@ -141,9 +141,9 @@ class Workspace:
         """Where the next derived source of the set goes (data.derived_sources.write_derived); it does not exist yet."""
         return self._derived.next(self._sets.record(set_id).id)
 
-    def remove_derived(self, set_id: str, name: str) -> None:
-        """Throw a derived source away. Raises ImpossibleRequest where there is none of that name."""
-        self._derived.remove(self._sets.record(set_id).id, name)
+    def remove_derived(self, set_id: str, which: str | Path) -> None:
+        """Throw away the derived source of a name, or in a folder. Raises ImpossibleRequest where there is none."""
+        self._derived.remove(self._sets.record(set_id).id, which)
 
     # Decisions
 

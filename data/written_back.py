@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from data.curation import CuratedSet
-from data.distilled_set import DistilledSet, OpenOptions
+from data.distilled_set import GIVEN, DistilledSet, OpenOptions
 from data.errors import ImpossibleRequest, UnreadableInput
 from data.formats import open_set
 from data.relabelled.augmented import AugmentedSoftLabels
@@ -96,20 +96,29 @@ def _notes(written: CuratedSet, curated: CuratedSet, found: DistilledSet, module
         if isinstance(source, AugmentedSoftLabels) and other is not None:
             yield from _tree_notes(source, other, written, module)
         else:
-            yield from _source_notes(name, source, other, curated.original.provenance.format, module)
+            replaced = name == GIVEN and curated.relabels_all
+            if replaced and other is None:
+                raise ImpossibleRequest(
+                    f"'{module.NAME}' cannot hold these soft labels as the set's own; choose another layout, or write them "
+                    "beside it."
+                )
+            exactly = replaced or curated.original.provenance.format == module.NAME
+            yield from _source_notes(name, source, other, exactly, module)
     if np.any(np.diff(curated.original.labels) < 0) < np.any(np.diff(written.set.labels) < 0):
         yield "relabelled samples break the class order: read classes from the labels, not from the order."
     if not np.array_equal(written.kept, curated.kept):
         yield "samples are written in another order than they had, class by class; original_ids says which is which."
 
 
-def _source_notes(name: str, wanted: SoftLabels, found: SoftLabels | None, origin: str, module: ModuleType) -> Iterator[str]:
-    """What became of one label source. Raises ImpossibleRequest where the set's own format did not keep it as it was."""
+def _source_notes(
+    name: str, wanted: SoftLabels, found: SoftLabels | None, exactly: bool, module: ModuleType
+) -> Iterator[str]:
+    """What became of one label source. Raises ImpossibleRequest where it is not as it was, bit for bit, and should be."""
     if found is None:
         yield f"'{module.NAME}' holds no soft labels '{name}': they were left out."
         return
     error = _largest_error(wanted, found)
-    if error > 0 and (origin == module.NAME or not np.isfinite(error)):
+    if error > 0 and (exactly or not np.isfinite(error)):
         raise _difference(module, f"soft labels '{name}' are not the same")
     if error > 0:
         yield f"soft labels '{name}' are rounded in '{module.NAME}', by at most {error:.2g}."

@@ -12,6 +12,7 @@ from app.analysis_order import menu_order
 from app.jobs import jobs_panel
 from app.pages.analysis import analysis_page
 from app.pages.browse import browse_page
+from app.pages.correct import correct_page
 from app.pages.decide import decide_page
 from app.pages.export import export_page
 from app.pages.sets import NextPages, sets_page
@@ -20,6 +21,7 @@ from app.services import services
 
 ICON = Path(__file__).with_name("icon.png")  # a named icon would be fetched from the network
 ICONS = {
+    "bias_decomposition": ":material/call_split:",
     "class_overlap": ":material/join_inner:",
     "combined_evidence": ":material/percent:",
     "crops": ":material/crop:",
@@ -47,11 +49,12 @@ def main() -> None:
         for entry in menu_order(analyses().values())
     ]
     decide = st.Page(decide_page, title="Decide", url_path="decide", icon=":material/keyboard:")
+    correct = st.Page(correct_page, title="Correct", url_path="correct", icon=":material/equalizer:")
     export = st.Page(export_page, title="Export", url_path="export", icon=":material/output:")
     following = NextPages(browse, diagnose[0], decide, export)
     sets = st.Page(lambda: sets_page(following), title="Sets", url_path="start", icon=":material/inventory_2:", default=True)
     by_name = st.Page(lambda: st.switch_page(sets), title="Sets", url_path=SETS_PATH, visibility="hidden")
-    menu = {"The set": [sets, by_name, browse], "Diagnose": diagnose, "Curate": [decide, export]}
+    menu = {"The set": [sets, by_name, browse], "Diagnose": diagnose, "Curate": [decide, correct, export]}
     page = st.navigation(menu, expanded=True)  # else Decide and Export hide behind "View more"
     with st.sidebar:
         choose_set()

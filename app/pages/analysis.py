@@ -12,6 +12,7 @@ from analysis.findings import Findings
 from analysis.registry import Analysis
 from app.analysis_order import MOST_FOR_ALL
 from app.column_words import capital, with_class_names, words
+from app.compress_panel import compress_section
 from app.contact_sheet import contact_sheet
 from app.figures import heat_map, per_class_chart, scatter_map
 from app.headline_words import changed_words, nothing_stands_out, unsaid, untold
@@ -40,7 +41,10 @@ MATRIX_PX = 400  # two beside each other at 1280 pixels
 LABEL_LETTERS = 36
 COUNT, GROUP = "n", "group"
 """How many samples a class has, and the per-class column that says head, medium or tail; that colours the chart."""
-NEXT_STEP: dict[str, Callable[[SetRecord, DistilledSet], None]] = {"label_budget": write_pruned_section}
+NEXT_STEP: dict[str, Callable[[SetRecord, DistilledSet], None]] = {
+    "compression": compress_section,
+    "label_budget": write_pruned_section,
+}
 """What one does with the findings of an analysis, below its charts."""
 
 

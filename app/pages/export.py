@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,7 @@ import streamlit as st
 
 from app.exports import proposed_folder
 from app.figures import before_after_chart
+from app.labels_choice import labels_section
 from app.mixes import mixes_section
 from app.selection import current_set
 from app.services import services
@@ -23,6 +25,7 @@ from data.errors import StillroomError
 from data.export import export
 from data.export_plan import ExportPlan, plan
 from data.formats import FORMATS
+from data.labels_to_write import LabelsToWrite, with_labels
 from data.workspace import SetRecord
 
 KIND, TITLE = "export", "Export"
@@ -38,12 +41,15 @@ def export_page() -> None:
     except StillroomError as error:
         show_error(error)
         return
-    _show_plan(curated, plan(curated, with_rows=False))
-    _write_form(record, mixes_section(record, curated))
+    above = st.container()
+    wanted = labels_section(record, distilled_set)
+    with above:
+        _show_plan(curated, plan(curated, with_rows=False), as_it_came=wanted == LabelsToWrite())
+    _write_form(record, mixes_section(record, curated), wanted)
     task_panel(record.id, KIND, _written)
 
 
-def _show_plan(curated: CuratedSet, planned: ExportPlan) -> None:
+def _show_plan(curated: CuratedSet, planned: ExportPlan, as_it_came: bool) -> None:
     figures = [
         ("Samples written", f"{len(curated.kept):,} of {len(curated.original):,}"),
         ("Pruned", f"{len(curated.pruned):,}"),
@@ -52,6 +58,9 @@ def _show_plan(curated: CuratedSet, planned: ExportPlan) -> None:
     ]
     for column, (label, value) in zip(st.columns(len(figures)), figures, strict=True):
         column.metric(label, value)
+    if curated.unchanged and not as_it_came:
+        st.caption("Nothing is decided that would change the set; its soft labels are written as chosen below.")
+        return
     if curated.unchanged:
         st.info(
             "Nothing is decided that would change the set: what is written equals what was read, bit for bit. "
@@ -65,7 +74,7 @@ def _show_plan(curated: CuratedSet, planned: ExportPlan) -> None:
         show_table(table)
 
 
-def _write_form(record: SetRecord, curated: CuratedSet) -> None:
+def _write_form(record: SetRecord, curated: CuratedSet, wanted: LabelsToWrite) -> None:
     with st.form(f"export {record.id}"):
         place, layout = st.columns([3, 1])
         folder = place.text_input("Folder to write, new or empty", value=proposed_folder(record))
@@ -76,10 +85,13 @@ def _write_form(record: SetRecord, curated: CuratedSet) -> None:
         )
     if not pressed:
         return
-    decisions, out = services().workspace.decisions(record.id), Path(folder).expanduser()
+    workspace, out = services().workspace, Path(folder).expanduser()
     name = None if chosen == SAME_LAYOUT else chosen
     try:
-        services().tasks.start(record.id, KIND, TITLE, lambda progress: export(curated, decisions, out, name, progress))
+        labelled = with_labels(workspace.load(record.id), wanted, name)
+        written = replace(curate(labelled, workspace.states(record.id)), mixes=curated.mixes)
+        decisions = workspace.decisions(record.id)
+        services().tasks.start(record.id, KIND, TITLE, lambda progress: export(written, decisions, out, name, progress))
     except StillroomError as error:
         show_error(error)
         return

@@ -15,6 +15,7 @@ from data.distilled_set import GIVEN, DistilledSet, OpenOptions, Provenance, num
 from data.errors import ImpossibleRequest, UnreadableInput
 from data.images import Images, TensorStore
 from data.known_datasets import class_count_of, class_names_of, guess_dataset
+from data.own_labels import own_labels
 from data.pixel_detection import detect_pixel_space
 from data.pixels import PROFILES, PixelSpace
 from data.soft_labels import DenseSoftLabels, Kind, SoftLabels, detect_kind, hard_labels
@@ -192,9 +193,13 @@ def label_tensor(distilled_set: DistilledSet, like: torch.Tensor | None = None) 
 
     ``like`` is the label tensor that the set was read from: its dtype and trailing shape are kept. Without one, hard labels
     win where soft ones do not have them as their most probable classes: a folder's classes, and what a teacher thinks of
-    them. Raises ImpossibleRequest where the soft labels are not one full row a sample.
+    them. Soft labels that replace those the set came with (data/own_labels.py) win always, but for those in a file beside.
+    Raises ImpossibleRequest where the soft labels are not one full row a sample.
     """
     given = distilled_set.label_sources.get(GIVEN)
+    own = own_labels(distilled_set)
+    if own is not None and given is not None and given.one_row_each and (like is None or not own.in_file):
+        return given.stored(np.arange(len(given)))
     if (
         given is None
         or not given.one_row_each

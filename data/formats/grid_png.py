@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from data.distilled_set import DistilledSet, OpenOptions, Provenance
 from data.errors import ImpossibleRequest, UnreadableInput
 from data.formats import pictures
 from data.formats.common import implied_labels, make_set, tensor_images
+from data.formats.companions import HELD, Held
 from data.images import Images
 
 NAME = "grid"
@@ -83,6 +84,9 @@ def read(path: Path, options: OpenOptions) -> DistilledSet:
 
 def as_written(curated: CuratedSet) -> CuratedSet:
     """The curated set as a grid holds it: pixels that are not bytes yet are clamped and rounded."""
+    if curated.relabels_all:  # beside the picture, whose rows say the classes
+        extras = {**curated.set.extras, HELD: Held(hard_labels=True)}
+        curated = replace(curated, set=replace(curated.set, extras=extras))
     if isinstance(curated.original.extras.get("grid"), Grid):
         return curated
     return pictures.replaced_images(curated, pictures.viewable(curated.set.images, curated.set.name))

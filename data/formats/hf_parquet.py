@@ -92,7 +92,8 @@ def as_written(curated: CuratedSet) -> CuratedSet:
     layout = _layout(curated)
     if layout is not None:
         named = class_names(pq.read_schema(layout.files[0]), layout.columns.label) or layout.values
-        held = Held(layout.sources, class_names=curated.set.class_names == named)
+        sources = layout.sources | ({GIVEN} if curated.relabels_all else set())
+        held = Held(sources, curated.set.class_names == named, hard_labels=layout.columns.label is not None)
     else:
         curated = as_pictures(curated)
         held = hf_writing.held(curated.set)
@@ -133,7 +134,10 @@ def _changed_columns(curated: CuratedSet, layout: ParquetLayout, here: np.ndarra
     ids, labels = curated.kept[here], curated.set.labels[here]
     if layout.columns.label is not None and (labels != curated.original.labels[ids]).any():
         changed[layout.columns.label] = labels if layout.values is None else np.asarray(layout.values, object)[labels]
-    if layout.columns.soft is not None and np.isin(ids, (*curated.relabelled, *curated.softened)).any():
+    if curated.relabels_all:
+        column = layout.columns.soft or hf_writing.SOFT_COLUMN
+        changed[column] = as_array(curated.set.label_sources[GIVEN].stored(here))
+    elif layout.columns.soft is not None and np.isin(ids, (*curated.relabelled, *curated.softened)).any():
         changed[layout.columns.soft] = as_array(curated.set.label_sources[GIVEN].stored(here))
     return changed
 

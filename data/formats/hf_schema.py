@@ -86,18 +86,27 @@ def _names(feature: Mapping[str, object]) -> tuple[str, ...] | None:
 
 def feature_metadata(names: tuple[str, ...] | None, soft: Mapping[str, pa.DataType]) -> dict[bytes, bytes]:
     """Schema metadata that `datasets` reads: an Image, a ClassLabel where classes have ``names``, lists of fixed length."""
-    lists = {
-        name: {
-            "feature": {"dtype": _dtype(kind.value_type), "_type": "Value"},
-            "length": kind.list_size,
-            "_type": "Sequence",
-        }
-        for name, kind in soft.items()
-    }
+    lists = {name: _list_feature(kind) for name, kind in soft.items()}
     plain = {"dtype": "int64", "_type": "Value"}
     label = plain if names is None else {"names": list(names), "_type": "ClassLabel"}
     features = {"image": {"_type": "Image"}, "label": label, **lists}
     return {KEY: json.dumps({"info": {"features": features}}, ensure_ascii=False).encode()}
+
+
+def with_list_feature(schema: pa.Schema, column: str, kind: pa.DataType) -> pa.Schema:
+    """The schema whose metadata tells `datasets` of ``column``, lists of fixed length, where it tells of any."""
+    said = (schema.metadata or {}).get(KEY)
+    try:
+        told = json.loads(said) if said is not None else None
+        told["info"]["features"][column] = _list_feature(kind)
+    except (ValueError, KeyError, TypeError, RecursionError):  # none, or spelled as long ago: it reads the types then
+        return schema
+    return schema.with_metadata({**schema.metadata, KEY: json.dumps(told, ensure_ascii=False).encode()})
+
+
+def _list_feature(kind: pa.DataType) -> dict[str, object]:
+    value = {"dtype": _dtype(kind.value_type), "_type": "Value"}
+    return {"feature": value, "length": kind.list_size, "_type": "Sequence"}
 
 
 def _dtype(kind: pa.DataType) -> str:

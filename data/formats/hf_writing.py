@@ -15,8 +15,8 @@ from data.distilled_set import GIVEN, DistilledSet
 from data.errors import ImpossibleRequest
 from data.formats.array_files import as_array
 from data.formats.companions import Held, reads_back
-from data.formats.hf_schema import feature_metadata
-from data.formats.parquet_labels import as_lists
+from data.formats.hf_schema import feature_metadata, with_list_feature
+from data.formats.parquet_labels import as_lists, is_list
 from data.formats.parquet_texts import PIECE_BYTES, reading_of, unpacked_bytes
 from data.formats.picture_stores import picture_file
 from data.soft_labels import SoftLabels
@@ -33,11 +33,12 @@ Arrays = Mapping[str, np.ndarray]
 
 def held(opened: DistilledSet) -> Held:
     """What ``write_new`` writes into the parquet files themselves."""
-    return Held(frozenset(_columns_of_sources(opened)), class_names=_are_distinct(opened.class_names))
+    return Held(frozenset(_columns_of_sources(opened)), _are_distinct(opened.class_names), hard_labels=True)
 
 
 def rewrite(file: Path, target: Path, rows: np.ndarray, changed: Arrays) -> None:
-    """``file``'s ``rows``, ascending, with ``changed`` columns: text or integers (n,), or rows of soft labels (n, C).
+    """``file``'s ``rows``, ascending, with ``changed`` columns: text or integers (n,), or rows of soft labels (n, C), which
+    may be a new column, or one of another precision.
 
     Streamed by pieces of row groups. Raises ImpossibleRequest where a label does not fit its column, or where a piece
     unpacks to more than ``MOST_UNPACKED`` bytes.
@@ -46,7 +47,8 @@ def rewrite(file: Path, target: Path, rows: np.ndarray, changed: Arrays) -> None
     if len(rows) == metadata.num_rows and not changed:
         shutil.copyfile(file, target)
         return
-    schema = pq.read_schema(file)
+    stored = pq.read_schema(file)
+    schema = _schema_with(stored, changed)
     codec = _CODECS.get(metadata.row_group(0).column(0).compression, "snappy") if metadata.num_row_groups else "snappy"
     with pq.ParquetWriter(target, schema, compression=codec) as writer:
         done = 0
@@ -55,7 +57,8 @@ def rewrite(file: Path, target: Path, rows: np.ndarray, changed: Arrays) -> None
             if last > done:
                 kept = pa.Table.from_batches([piece]).take(pa.array(rows[done:last] - start))
                 _check_unpacked(kept, file.name)
-                writer.write_table(_with_columns(kept.cast(schema), {k: v[done:last] for k, v in changed.items()}))
+                parts = {name: values[done:last] for name, values in changed.items()}
+                writer.write_table(_with_columns(kept.cast(stored), parts, schema))
             done = last
 
 
@@ -148,15 +151,36 @@ def _check_unpacked(table: pa.Table, where: str) -> None:
         )
 
 
-def _with_columns(table: pa.Table, changed: Arrays) -> pa.Table:
+def _schema_with(schema: pa.Schema, changed: Arrays) -> pa.Schema:
+    """The schema whose columns hold the ``changed`` rows of soft labels in their own precision."""
+    for name, values in changed.items():
+        if values.ndim != 2:
+            continue
+        place = schema.get_field_index(name)
+        old = schema.field(place) if place >= 0 else None
+        if old is not None and not is_list(old.type):
+            raise ImpossibleRequest(f"the column {name!a} holds something else than soft labels; rename it first.")
+        kind = pa.list_(pa.from_numpy_dtype(values.dtype), values.shape[1])
+        if old is None:
+            schema = with_list_feature(schema.append(pa.field(name, kind)), name, kind)
+        elif old.type.value_type != kind.value_type or not _fits(old.type, values.shape[1]):
+            schema = with_list_feature(schema.set(place, old.with_type(kind)), name, kind)
+    return schema
+
+
+def _fits(kind: pa.DataType, width: int) -> bool:
+    return not pa.types.is_fixed_size_list(kind) or kind.list_size == width
+
+
+def _with_columns(table: pa.Table, changed: Arrays, schema: pa.Schema) -> pa.Table:
     for name, values in changed.items():
         place = table.schema.get_field_index(name)
-        field = table.schema.field(place)
+        field = schema.field(name)
         try:
             column = as_lists(values, field.type) if values.ndim == 2 else pa.array(values.tolist(), field.type)
         except (pa.ArrowException, OverflowError) as error:
             raise ImpossibleRequest(
                 f"a label does not fit the column {name!a}, {field.type}; choose another format."
             ) from error
-        table = table.set_column(place, field, column)
-    return table
+        table = table.append_column(field, column) if place < 0 else table.set_column(place, field, column)
+    return table.replace_schema_metadata(schema.metadata)

@@ -20,6 +20,7 @@ from data.distilled_set import DistilledSet, OpenOptions, Provenance
 from data.errors import ImpossibleRequest, UnreadableInput
 from data.formats import pictures
 from data.formats.common import make_set, pixel_space
+from data.formats.companions import HELD, Held
 from data.formats.folder_classes import ClassFolders, renamed, understand
 from data.formats.folder_listing import Listing, has_class_folders, list_everything, list_images
 from data.formats.folder_store import FilesBelow, FolderStore, Look, look_at
@@ -62,6 +63,9 @@ def as_written(curated: CuratedSet) -> CuratedSet:
     another place in the order, and pixels that are not pictures yet become uint8."""
     if _layout(curated) is None:
         curated = pictures.replaced_images(curated, pictures.viewable(curated.set.images, curated.set.name))
+    if curated.relabels_all:  # beside the pictures, whose folders say the classes
+        extras = {**curated.set.extras, HELD: Held(hard_labels=True)}
+        curated = replace(curated, set=replace(curated.set, extras=extras))
     names = _targets(curated)
     order = np.asarray(sorted(range(len(names)), key=lambda row: _walk_key(names[row])), np.int64)
     in_place = _uses_metadata(curated) or (order == np.arange(len(order))).all()

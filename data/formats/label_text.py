@@ -51,6 +51,11 @@ def write(curated: CuratedSet, out: Path) -> list[Path]:
     given = curated.set.label_sources.get(GIVEN)
     if given is None:
         raise ImpossibleRequest(f"{curated.set.name} has no soft labels, all that this format holds; choose another.")
+    if curated.relabels_all:
+        raise ImpossibleRequest(
+            "a text file of soft labels holds regression targets with a few decimals, which corrected logits are not; write "
+            "them beside the set, or choose another layout."
+        )
     lines = curated.original.extras.get("text")
     if not isinstance(lines, tuple):
         target = out / f"{curated.set.name}.txt"

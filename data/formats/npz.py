@@ -18,8 +18,9 @@ from data.curation import CuratedSet
 from data.distilled_set import GIVEN, DistilledSet, OpenOptions, Provenance
 from data.errors import ImpossibleRequest
 from data.formats.array_files import Header, as_array, as_tensor, npz_headers, read_npz, write_npz
-from data.formats.array_layout import ArrayLayout, channels_first, fitting, hard_and_soft, understand
+from data.formats.array_layout import SOFT_KEYS, ArrayLayout, channels_first, fitting, hard_and_soft, understand
 from data.formats.common import make_set, tensor_images
+from data.formats.companions import HELD, Held
 from data.images import Images
 from data.pixels import PROFILES
 from data.soft_labels import DenseSoftLabels
@@ -54,6 +55,16 @@ def read(path: Path, options: OpenOptions) -> DistilledSet:
     return make_set(origin, labels, given, _images(path, layout, options, is_kip), {"npz": layout})
 
 
+def as_written(curated: CuratedSet) -> CuratedSet:
+    """The same, with what the archive itself says of labels where these were replaced."""
+    layout = curated.original.extras.get("npz")
+    if not curated.relabels_all:
+        return curated
+    apart = not isinstance(layout, NpzLayout) or (layout.labels is not None and layout.labels != _soft_key(layout))
+    held = Held(frozenset([GIVEN]), hard_labels=apart)
+    return replace(curated, set=replace(curated.set, extras={**curated.set.extras, HELD: held}))
+
+
 def write(curated: CuratedSet, out: Path) -> list[Path]:
     """The same archive with the kept rows and changed labels; from another format, ``images``, ``labels`` and
     ``softlabels`` with the images (N, ch, H, W) as stored."""
@@ -66,6 +77,8 @@ def write(curated: CuratedSet, out: Path) -> list[Path]:
         shutil.copyfile(source, target)
         return [target]
     arrays = {key: _member(curated, layout, key) for key in layout.headers}
+    if curated.relabels_all and _soft_key(layout) is None:
+        arrays[_free_key(layout)] = as_array(curated.set.label_sources[GIVEN].stored(np.arange(len(curated.set))))
     write_npz(arrays, target, frozenset(key for key, header in layout.headers.items() if header.offset is None))
     return [target]
 
@@ -93,15 +106,31 @@ def _member(curated: CuratedSet, layout: NpzLayout, key: str) -> np.ndarray:
     if key == layout.images:
         return _kept_rows(original, curated)
     given = curated.set.label_sources.get(GIVEN)
-    is_matrix = header.dtype.kind == "f" and len(header.shape) == 2
-    if key == layout.soft or (key == layout.labels and is_matrix):
+    if key == _soft_key(layout):
         assert given is not None
-        return as_array(given.stored(everything)).astype(header.dtype, copy=False)
+        rows = as_array(given.stored(everything))
+        return rows if curated.relabels_all else rows.astype(header.dtype, copy=False)
     if key == layout.labels:
         return fitting(curated.set.labels, header.dtype).reshape(-1, *header.shape[1:])
     n = len(curated.original)
     per_sample = header.shape[:1] == (n,) and n != curated.original.num_classes
     return _kept_rows(original, curated) if per_sample else original
+
+
+def _soft_key(layout: NpzLayout) -> str | None:
+    """The member with the given soft labels: the soft one, or labels that are rows of real numbers."""
+    if layout.soft is not None or layout.labels is None:
+        return layout.soft
+    header = layout.headers[layout.labels]
+    return layout.labels if header.dtype.kind == "f" and len(header.shape) == 2 else None
+
+
+def _free_key(layout: NpzLayout) -> str:
+    taken = {key.lower() for key in layout.headers}
+    free = next((name for name in SOFT_KEYS if name not in taken), None)
+    if free is None:
+        raise ImpossibleRequest("every name for soft labels is taken in this archive by something else; rename one of them.")
+    return free
 
 
 def _kept_rows(original: np.ndarray, curated: CuratedSet) -> np.ndarray:

@@ -35,10 +35,21 @@ def write(values: torch.Tensor, path: Path, like: Path | None, rows: np.ndarray 
     columns = _columns(table.schema, like.name)
     for i, name in enumerate(columns):
         place = table.schema.get_field_index(name)
-        field = table.schema.field(place)
+        field = holding(table.schema.field(place), array.dtype)
         column = as_lists(array, field.type) if is_list(field.type) else pa.array(array[:, i], field.type)
         table = table.set_column(place, field, column)
     pq.write_table(table, path)
+
+
+def holding(field: pa.Field, dtype: np.dtype) -> pa.Field:
+    """The column, of lists or of numbers, for values of another precision where it has not theirs."""
+    number = pa.from_numpy_dtype(dtype)
+    if not is_list(field.type):
+        return field.with_type(number)
+    if field.type.value_type == number:
+        return field
+    size = field.type.list_size if pa.types.is_fixed_size_list(field.type) else -1
+    return field.with_type(pa.large_list(number) if pa.types.is_large_list(field.type) else pa.list_(number, size))
 
 
 def _columns(schema: pa.Schema, where: str) -> list[str]:

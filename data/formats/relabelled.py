@@ -42,7 +42,7 @@ def read(path: Path, options: OpenOptions) -> DistilledSet:
 def as_written(curated: CuratedSet) -> CuratedSet:
     """As image_folder says; the tree holds the given labels, the folders the classes."""
     written = image_folder.as_written(curated)
-    held = Held(frozenset((GIVEN,)))
+    held = Held(frozenset((GIVEN,)), hard_labels=True)
     return replace(written, set=replace(written.set, extras={**written.set.extras, HELD: held}))
 
 

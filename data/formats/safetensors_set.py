@@ -88,10 +88,12 @@ def as_written(curated: CuratedSet) -> CuratedSet:
     """The same, with what the file itself says of labels and classes."""
     layout, given = _layout(curated), curated.set.label_sources.get(GIVEN)
     if layout is None:
-        held = Held(frozenset([GIVEN] if isinstance(given, DenseSoftLabels) else []), class_names=True)
+        held = Held(frozenset([GIVEN] if isinstance(given, DenseSoftLabels) else []), class_names=True, hard_labels=True)
     else:
-        names = _class_names(layout.metadata, "the file")
-        held = Held(frozenset([GIVEN] if _soft_key(curated, layout) else []), names == curated.set.class_names)
+        names, key = _class_names(layout.metadata, "the file"), _soft_key(curated, layout)
+        holds = key is not None or curated.relabels_all
+        apart = layout.labels is not None and layout.labels != key
+        held = Held(frozenset([GIVEN] if holds else []), names == curated.set.class_names, hard_labels=apart)
     return replace(curated, set=replace(curated.set, extras={**curated.set.extras, HELD: held}))
 
 
@@ -108,7 +110,12 @@ def write(curated: CuratedSet, out: Path) -> list[Path]:
     else:
         tensors = read_safetensors(source)
         changed = {key: _member(curated, layout, key, tensor) for key, tensor in tensors.items()}
-        write_safetensors(changed, target, layout.metadata)
+        metadata = layout.metadata
+        if curated.relabels_all:
+            key = _soft_key(curated, layout) or "soft_labels"
+            changed[key] = curated.set.label_sources[GIVEN].stored(np.arange(len(curated.set)))
+            metadata = {**metadata, KIND_KEY: curated.set.label_sources[GIVEN].kind}
+        write_safetensors(changed, target, metadata)
     return [target]
 
 

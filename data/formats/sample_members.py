@@ -99,11 +99,12 @@ def read_row(data: bytes, suffix: str, where: str) -> Row:
     return _only_row(_tensors(data, suffix, where), where)[1]
 
 
-def changed_row(data: bytes, suffix: str, row: Row) -> bytes:
-    """The member with ``row`` in place of its soft label, in the same shape and dtype, all else in it as it was."""
+def changed_row(data: bytes, suffix: str, row: Row, as_stored: bool = True) -> bytes:
+    """The member with ``row`` in place of its soft label, in the same shape and, ``as_stored``, dtype, all else in it as it
+    was."""
     tensors = _tensors(data, suffix, "the member")
     key, old = _only_row(tensors, "the member")
-    new = row.to(old.dtype).reshape(tensors[key].shape)
+    new = (row.to(old.dtype) if as_stored else row).reshape(tensors[key].shape)
     if suffix == "npy":
         return npy_bytes(new)
     with tempfile.TemporaryDirectory() as folder:

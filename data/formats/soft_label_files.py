@@ -88,6 +88,11 @@ def write_soft_labels(source: SoftLabels, path: Path, like: Path | None = None, 
     return path
 
 
+def can_hold_any(path: Path) -> bool:
+    """Whether the file's format and keys can hold a full row of float32 for each sample, bit for bit."""
+    return path.suffix.lower() not in (".csv", ".txt") and _named(_members(path), _INDICES) is None
+
+
 def find_beside(path: Path) -> Path | None:
     """A soft-label file that goes by its name with the set at ``path``, or None.
 
@@ -208,7 +213,7 @@ def _save(changed: Members, path: Path, like: Path | None) -> None:
     suffix = path.suffix.lower()
     if suffix == ".npy":
         array = as_array(changed[""])
-        np.save(path, array if like is None else array.astype(read_npy(like).dtype, copy=False), allow_pickle=False)
+        np.save(path, array if like is None else _as_stored(array, read_npy(like).dtype), allow_pickle=False)
     elif suffix == ".npz":
         _save_npz(changed, path, like)
     elif suffix == ".safetensors":
@@ -226,9 +231,14 @@ def _save_npz(changed: Members, path: Path, like: Path | None) -> None:
         return
     headers = npz_headers(like)
     for key, header in headers.items():
-        arrays[key] = arrays[key].astype(header.dtype, copy=False) if key in arrays else read_npz(like, key, header)
+        arrays[key] = _as_stored(arrays[key], header.dtype) if key in arrays else read_npz(like, key, header)
     deflated = frozenset(key for key, header in headers.items() if header.offset is None)
     write_npz({key: arrays[key] for key in headers}, path, deflated)
+
+
+def _as_stored(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """In the byte order that the file had; in another precision only what is of that precision itself stays as it is."""
+    return array.astype(dtype, copy=False) if array.dtype == dtype.newbyteorder("=") else array
 
 
 def _write_text(values: torch.Tensor, path: Path, like: Path | None) -> None:

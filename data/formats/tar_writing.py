@@ -37,6 +37,8 @@ class Changes:
 
     @property
     def none(self) -> bool:
+        if self.curated.relabels_all:
+            return False
         touched = np.asarray((*self.curated.pruned, *self._edited), np.int64)
         return not ((touched >= self.start) & (touched < self.start + self.count)).any()
 
@@ -45,7 +47,15 @@ class Changes:
 
     def concern(self, number: int, member: str) -> bool:
         """Whether ``member`` of the sample may have other bytes, so that it has to be read."""
-        return self.start + number in self._edited and member in (self.roles.cls, self.roles.soft, self.roles.json)
+        touched = self.curated.relabels_all or self.start + number in self._edited
+        return touched and member in (self.roles.cls, self.roles.soft, self.roles.json)
+
+    def added(self, number: int) -> bytes | None:
+        """The soft label of the sample as a .npy member of its own, where samples had none and have one now."""
+        row = self._row(number)
+        if not self.curated.relabels_all or self.roles.says_soft or row is None:
+            return None
+        return small.npy_bytes(self.curated.set.label_sources[GIVEN].stored([row])[0])
 
     def applied(self, number: int, member: str, data: bytes) -> bytes:
         """A label member with the labels that the sample has now."""
@@ -58,7 +68,7 @@ class Changes:
         if member == self.roles.json:
             return small.changed_json(data, label, soft)
         assert soft is not None
-        return small.changed_row(data, small.suffix_of(member), soft)
+        return small.changed_row(data, small.suffix_of(member), soft, as_stored=not self.curated.relabels_all)
 
     @cached_property
     def _edited(self) -> frozenset[int]:
@@ -80,10 +90,13 @@ def rewrite(file: Path, target: Path, changes: Changes) -> None:
     with file.open("rb") as source, tarfile.open(target, "w", format=_dialect(file)) as archive:
         for info in members(file):
             key, what = split_name(info.name) if info.isreg() else (None, None)
-            if key is not None and key != last:
+            begins = key is not None and key != last
+            if begins:
                 number, last = number + 1, key
             if key is not None and not changes.keeps(number):
                 continue
+            if begins and (soft := changes.added(number)) is not None:
+                _add(archive, f"{key}.{SOFT_MEMBER}", soft)
             source.seek(info.offset_data)
             content: IO[bytes] = source
             if what is not None and changes.concern(number, what):

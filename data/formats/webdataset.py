@@ -82,12 +82,13 @@ def as_written(curated: CuratedSet) -> CuratedSet:
     """Encoded pictures as they are, others as uint8; and what the files themselves say of labels and classes."""
     layout = _layout(curated)
     if layout is not None:
-        held = Held(frozenset([GIVEN] if layout.roles.says_soft else []), class_names=layout.names is not None)
+        holds = layout.roles.says_soft or curated.relabels_all
+        held = Held(frozenset([GIVEN] if holds else []), layout.names is not None, hard_labels=layout.roles.says_label)
     else:
         curated = as_pictures(curated)
         given = curated.set.label_sources.get(GIVEN)
         holds = given is not None and reads_back(given)
-        held = Held(frozenset([GIVEN] if holds else []), class_names=_are_lines(curated.set.class_names))
+        held = Held(frozenset([GIVEN] if holds else []), _are_lines(curated.set.class_names), hard_labels=True)
     return replace(curated, set=replace(curated.set, extras={**curated.set.extras, HELD: held}))
 
 

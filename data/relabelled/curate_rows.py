@@ -29,6 +29,7 @@ from data.relabelled.batch_items import with_images, without_images
 from data.relabelled.batch_writer import LEADING, Index, Progress, loader_notes, stored_index, write_batches
 from data.relabelled.places import Placed
 from data.relabelled.plans import WrittenTree
+from data.relabelled.rescaled import RescaledTree
 from data.relabelled.row_fates import ImageChanges, RowFate, applied, fate
 from data.relabelled.tree import RelabelledTree
 from data.relabelled.write import EDC_NOTE, MOVED_NOTE, SEEDED_NOTE, ends_early
@@ -100,6 +101,8 @@ def write_curated(curated: CuratedSet, out: Path, progress: Progress | None = No
 
     def edit(position: int) -> tuple[Batch | None, np.ndarray]:
         batch, images = _edited(tree, position, changes, curated)
+        if batch is None and isinstance(tree, RescaledTree):  # its file holds other values
+            batch = tree.batch(position)
         if not layout.drops_images:
             return batch, images
         return without_images(tree.batch(position) if batch is None else batch), images

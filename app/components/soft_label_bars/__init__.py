@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import streamlit as st
@@ -26,10 +26,11 @@ _mount = st.components.v2.component(
 
 @dataclass(frozen=True, eq=False)
 class BarSource:
-    """What one label source says about one sample: ``probabilities`` (C,), and the ``kind`` that is stored."""
+    """What one label source says about one sample: ``probabilities`` (C,), and the ``kind`` that is stored; "corrected" says
+    that they were computed from another source and are no opinion."""
 
     name: str
-    kind: Kind
+    kind: Kind | Literal["corrected", "hard"]
     probabilities: np.ndarray
 
 

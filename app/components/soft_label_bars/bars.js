@@ -1,6 +1,12 @@
 // The bars as a plain table, shared by every component that shows soft labels.
 
-const KIND_WORDS = { logits: "softmax of logits", probabilities: "probabilities", scores: "softmax of scores" };
+const KIND_WORDS = {
+  logits: "softmax of logits",
+  probabilities: "probabilities",
+  scores: "softmax of scores",
+  corrected: "corrected",
+  hard: "hard label",
+};
 
 function barsTable(data) {
   const table = node("table", "bars");
