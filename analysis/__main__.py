@@ -21,12 +21,11 @@ from analysis.prune_labels_command import add_command as add_prune_labels
 from analysis.raw_arrays import open_arrays
 from analysis.registry import Analysis, Parameter, analyses, find, run
 from data import open_set
-from data.cli import add_opening_options, name_and_value, opening_options, report_errors
+from data.cli import add_opening_options, check_apart, name_and_value, opening_options, report_errors
 from data.curation import check_fits
 from data.decisions import read_jsonl, states
-from data.distilled_set import PLACES, DistilledSet
+from data.distilled_set import DistilledSet
 from data.errors import ImpossibleRequest
-from data.new_folder import check_outside
 from data.soft_labels import KINDS
 from data.verdicts import NO_VERDICTS, Verdicts, verdicts
 
@@ -83,9 +82,7 @@ def _run(given: argparse.Namespace) -> int:
     parameters = dict(map(name_and_value, given.param))
     arguments = entry.arguments(parameters)
     distilled_set = _opened(given)
-    for source in (given.path, *(getattr(given, name) for name in PLACES)):
-        if source is not None:
-            check_outside(given.out, Path(source))
+    check_apart(given)
     settled = _verdicts(given.decisions, entry, distilled_set)
     context = Context(device=given.device, cache=_cache(), report=_reporting(), verdicts=settled)
     about = {"analysis": entry.name, "set": str(given.path or given.probabilities), "parameters": arguments}

@@ -12,11 +12,11 @@ from analysis.context import Context, Report
 from analysis.findings import Findings
 from analysis.registry import find, run
 from data import open_set
-from data.cli import add_opening_options, name_and_value, opening_options
+from data.cli import add_opening_options, check_apart, name_and_value, opening_options
 from data.curation import CuratedSet, curate
 from data.decisions import Decision, read_jsonl, states, write_jsonl
 from data.errors import ImpossibleRequest
-from data.new_folder import check_outside
+from data.new_folder import check_free, check_outside
 
 ANALYSIS = "compression"
 PLANNING = 0.7
@@ -54,6 +54,9 @@ def _compress(given: argparse.Namespace, report: Report, cache: Path) -> int:
     parameters = dict(map(name_and_value, given.param))
     arguments = find(ANALYSIS).arguments(parameters)
     opened = open_set(given.path, opening_options(given))
+    if given.out is not None:
+        check_apart(given)
+        check_free(given.out, given.path)
     if given.prunes is not None:
         _check_prunes(given.prunes, given.path)
     decided = {} if given.decisions is None else states(read_jsonl(given.decisions))

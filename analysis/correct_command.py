@@ -12,11 +12,11 @@ from analysis.corrections.registry import Correction, corrections, find
 from analysis.findings import Figure
 from analysis.sources.committee_names import is_committee
 from data import open_set
-from data.cli import add_opening_options, name_and_value, opening_options
+from data.cli import add_opening_options, check_apart, name_and_value, opening_options
 from data.derived_sources import DerivedSource, attach_derived, check_new_name, open_derived
 from data.distilled_set import DistilledSet
 from data.errors import ImpossibleRequest
-from data.new_folder import check_outside
+from data.new_folder import check_free
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser], report: Report) -> None:
@@ -56,7 +56,8 @@ def _correct(given: argparse.Namespace, report: Report) -> int:
     for folder in given.derived:
         open_derived(opened, folder)  # says what is wrong with it, which attaching only warns of
         opened = attach_derived(opened, [folder])
-    check_outside(given.out, given.path)
+    check_apart(given)
+    check_free(given.out, given.path)
     check_name(opened, given.name)
     context = Context(device=given.device, report=report)
     made = derive(entry.name, opened, given.source, context, given.out, given.name, parameters)

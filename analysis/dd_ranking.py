@@ -19,7 +19,7 @@ from analysis.students.draws import train_drawn
 from analysis.students.material import exam_of, lesson_images
 from analysis.students.options import HardWeight, LearningRate, Seeds, Steps, Temperature, Width, schooled, schooling
 from analysis.students.ranking_scores import ars, hlr, ior, lrs
-from analysis.students.real_lessons import RealImages, real_images
+from analysis.students.real_lessons import RealImages, asked_and_taught, real_images
 from analysis.students.task import Exam, Lesson, Loss, Marks, Network, Schooling
 from analysis.students.told import (
     Marked,
@@ -61,7 +61,7 @@ class Weights:
     meaning=(
         "Asks what the images themselves teach: how much hard labels lose against real data, how much the set gains over as "
         "many random real images taught the same way, and what is left of that without augmentation. Two scores from 0 to 1 "
-        "sum it up, a set that is no better than random images and loses nothing being at 0.27."
+        "sum it up: about 0.27 is a set that loses nothing and is no better than random images."
     ),
     paper="DD-Ranking: Rethinking the Evaluation of Dataset Distillation (arXiv 2505.13300)",
     needs=("images", "reference", "test split"),
@@ -75,8 +75,8 @@ def dd_ranking(
     protocol: Protocol = "usual",
     temperature: Temperature = 1.0,
     hard_weight: HardWeight = 0.5,
-    w: Annotated[float, Between(0.0, 1.0)] = 0.5,
-    g: Annotated[float, Between(0.0, 1.0)] = 0.5,
+    ior_weight: Annotated[float, Between(0.0, 1.0)] = 0.5,
+    augmented_weight: Annotated[float, Between(0.0, 1.0)] = 0.5,
     seeds: Seeds = 5,
     steps: Steps = 150,
     real_images_at_most: Annotated[int, Between(1, 20_000)] = 10_000,
@@ -84,7 +84,8 @@ def dd_ranking(
     width: Width = 32,
     learning_rate: LearningRate = 0.05,
 ) -> Findings:
-    """HLR, IOR, LRS and ARS, each seed's from its own students, as analysis.students.ranking_scores has them.
+    """HLR, IOR, LRS and ARS, each seed's from its own students, as analysis.students.ranking_scores has them, with their w
+    (``ior_weight``) and g (``augmented_weight``).
 
     The set's own way (``protocol``) is its soft labels (``source``) at ``temperature`` with ``hard_weight`` of hard ones, or
     hard labels alone where it has no others. Random real images are drawn anew by each seed, as many of each class as the
@@ -101,12 +102,17 @@ def dd_ranking(
     loss = Loss("hard" if chosen is None else "soft", temperature, hard_weight)
     marks = _Students(distilled_set, exam, real, labels, loss).marks(taught, context.part(LABELLING, 1))
     marked = Marked(marks, exam.labels.numpy(), class_groups(distilled_set), schooled(taught))
-    scores = _scores(marked, Weights(w, g))
+    scores = _scores(marked, Weights(ior_weight, augmented_weight))
     return Findings(
         per_sample=no_scores(len(distilled_set)),
         per_class=per_class_of(distilled_set, marked, {"random": RANDOM, "synthetic": OWN}),
         summary=tuple(_figure(name, marked, values, what) for name, (values, what) in scores.items()),
-        caveats=(*(chosen.caveats if chosen else ()), *exam.caveats, *_caveats(distilled_set, marked, real)),
+        caveats=(
+            *(chosen.caveats if chosen else ()),
+            *exam.caveats,
+            *_caveats(distilled_set, marked, real),
+            *_seen_before(exam, real),
+        ),
         headline="difference",
         tables=_tables(marked, scores),
     )
@@ -189,6 +195,16 @@ def _tables(marked: Marked, scores: dict[str, tuple[np.ndarray, str]]) -> dict[s
     return {"scores": pd.DataFrame(rows), "students": pd.DataFrame(students), "learning curve": curve_table(marked)}
 
 
+def _seen_before(exam: Exam, real: RealImages) -> tuple[str, ...]:
+    same = asked_and_taught(exam, real.images)
+    if not same:
+        return ()
+    return (
+        f"{same:,} of the exam's {len(exam):,} images are in the reference, too: students of real images have learnt the "
+        "answers, so HLR and IOR are both wrong. Give a reference or a test split without them.",
+    )
+
+
 def _caveats(distilled_set: DistilledSet, marked: Marked, real: RealImages) -> tuple[str, ...]:
     known = distilled_set.class_counts
     whole = f"; the set was made from {int(np.sum(known)):,}" if known is not None else ""
@@ -198,6 +214,7 @@ def _caveats(distilled_set: DistilledSet, marked: Marked, real: RealImages) -> t
         "Each student is marked after its last step. The published code marks its best step on the test images, which "
         "chooses by what it measures and comes out too high; it also reckons in per cent. These scores are none of its "
         "leaderboard's.",
+        "Per class, the difference is the accuracy of the synthetic set's students less that of random real images'.",
     ]
     if real.logits is not None:
         caveats.append(

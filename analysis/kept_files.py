@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from data.torch_files import save_torch
+
 
 def load(path: Path) -> dict[str, Any] | None:
     """What ``path`` holds, its tensors on the CPU; None where it is absent or damaged. Raises OSError."""
@@ -23,5 +25,9 @@ def load(path: Path) -> dict[str, Any] | None:
 def save(content: dict[str, Any], path: Path) -> None:
     """Written whole or not at all. Raises OSError."""
     unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-    torch.save(content, unfinished)
-    os.replace(unfinished, path)
+    try:
+        with unfinished.open("wb") as file:
+            save_torch(content, file)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)

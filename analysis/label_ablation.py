@@ -210,5 +210,7 @@ def _caveats(cuts: Sequence[Cut]) -> tuple[str, ...]:
     return (
         f"{len(cuts) - 1} cuts are compared with the whole label, of which one may stand out by chance; the last p value of "
         "the table 'differences' allows for that (Holm).",
+        "Per class, the difference is the whole label's accuracy less the hard label's. In the table 'by k', k = 0 is the "
+        "hard label where the top k are kept, and the whole label where the k-th is exchanged.",
         "A cut that makes no difference to these students may make one to larger ones, or to longer training.",
     )

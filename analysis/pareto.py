@@ -142,13 +142,18 @@ class _Lessons:
         self._logits = Labels(np.arange(len(distilled_set)), distilled_set.labels, chosen).logits()
 
     def of_seed(self, seed: int) -> list[Lesson]:
-        return [self._lesson(choice, seed) for choice in self._choices]
+        """Choices of as many images share them."""
+        drawn = {ipc: self._drawn(ipc, seed) for ipc in dict.fromkeys(choice.ipc for choice in self._choices)}
+        return [self._lesson(choice, *drawn[choice.ipc]) for choice in self._choices]
 
-    def _lesson(self, choice: Choice, seed: int) -> Lesson:
-        every = np.full(self._set.num_classes, choice.ipc)
-        ids = torch.from_numpy(drawn_by_class(self._set.labels, every, seed))
+    def _drawn(self, ipc: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The ids and images of ``ipc`` of each class."""
+        ids = drawn_by_class(self._set.labels, np.full(self._set.num_classes, ipc), seed)
+        return torch.from_numpy(ids), self._images if len(ids) == len(self._set) else self._images[ids]
+
+    def _lesson(self, choice: Choice, ids: torch.Tensor, images: torch.Tensor) -> Lesson:
         logits = None if self._logits is None or choice.kind.loss.teaching == "hard" else self._logits[ids]
-        return Lesson(choice.name, self._images[ids], self._hard[ids], logits, choice.kind.loss)
+        return Lesson(choice.name, images, self._hard[ids], logits, choice.kind.loss)
 
 
 def _kinds(distilled_set: DistilledSet, soft: bool, k: int, temperature: float) -> list[Kind]:
@@ -242,6 +247,8 @@ def _caveats(distilled_set: DistilledSet, choices: Sequence[Choice]) -> tuple[st
         "Choices are told apart two at a time; of so many pairs a few may stand out by chance.",
         "A part of a distilled set is no set distilled for that many images, which is often better.",
     ]
+    if any(choice.kind.name == "soft labels" for choice in choices):
+        sentences.append("Per class, the difference is that of soft labels less hard ones, on all images.")
     if distilled_set.per_class.min() < choices[-1].ipc:
         sentences.append("Classes with fewer images than asked for give all they have.")
     return tuple(sentences)

@@ -14,8 +14,20 @@ from analysis.registry import LabelSource, analysis
 from analysis.students.arms import Arms, Asked, Losses, arms
 from analysis.students.comparison import Paired, over_seeds, paired
 from analysis.students.material import exam_of
-from analysis.students.options import HardWeight, Kept, LearningRate, Seeds, Steps, Temperature, Width, schooled, schooling
-from analysis.students.task import Loss, Network
+from analysis.students.options import (
+    Crop,
+    HardWeight,
+    Kept,
+    LearningRate,
+    Seeds,
+    Steps,
+    Temperature,
+    Width,
+    cropped,
+    schooled,
+    schooling,
+)
+from analysis.students.task import Loss, Network, Schooling
 from analysis.students.told import (
     POINTS,
     Marked,
@@ -59,12 +71,12 @@ def student_comparison(
     distilled_set: DistilledSet,
     context: Context,
     *,
-    before: Annotated[str, LabelSource()] = "",
+    before: Annotated[str, LabelSource("hard labels")] = "",
     after: Annotated[str, LabelSource()] = "",
     losses: Losses = "usual",
     after_decisions: bool = True,
     seeds: Seeds = 5,
-    steps: Steps = 300,
+    steps: Steps = Schooling.steps,
     temperature: Temperature = 1.0,
     hard_weight: HardWeight = 0.5,
     k: Kept = 5,
@@ -72,15 +84,17 @@ def student_comparison(
     width: Width = 32,
     learning_rate: LearningRate = 0.05,
     augment: bool = True,
+    crop: Crop = 1.0,
 ) -> Findings:
     """{before, after} x ``losses``, each lesson taught to ``seeds`` students.
 
     With "usual" losses a side is taught by soft labels where a source is named for it, else by hard ones; where none is
     named and no decision changes anything, hard labels are compared with the given source, or the first. ``after_decisions``
     gives the after side the classes that people named and leaves out what they pruned. ``temperature``, ``hard_weight`` and
-    ``k`` are those of analysis.students.task.Loss.
+    ``k`` are those of analysis.students.task.Loss. A ``crop`` below 1 lets augmentation show a random part of at least that
+    share of an image's area, enlarged: what mosaics, and sets made for random resized crops, are to be learnt with.
 
-    Tables: "arms" (accuracy and NSD of each), "differences" (each pair, with the chance of seeds and that of test images
+    Tables: "students" (accuracy and NSD of each), "differences" (each pair, with the chance of seeds and that of test images
     kept apart), "groups" (by head, medium and tail), "learning curve". Per class there are the first pair's accuracies. A
     comparison scores and flags no image: students are marked together.
     """
@@ -88,7 +102,7 @@ def student_comparison(
     loss = Loss("hard", temperature, hard_weight, k)
     lessons = arms(distilled_set, context.verdicts, Asked(before, after, after_decisions, losses, loss))
     exam = exam_of(distilled_set)
-    taught = schooling(distilled_set, network, width, steps, learning_rate, augment, seeds)
+    taught = cropped(schooling(distilled_set, network, width, steps, learning_rate, augment, seeds), crop)
     classes = distilled_set.num_classes
     marks = train(lessons.lessons(distilled_set), exam, taught, classes, context.part(READING, 1))
     marked = Marked(marks, exam.labels.numpy(), class_groups(distilled_set), schooled(taught))
@@ -123,7 +137,7 @@ def _tables(marked: Marked, lessons: Arms, compared: list[Paired]) -> dict[str, 
         {"students": arm.name, **accuracy_columns(marked, place), "images": len(arm.labels.ids), "soft_labels": arm.source}
         for place, arm in enumerate(lessons.arms)
     ]
-    tables = {"arms": pd.DataFrame(rows)}
+    tables = {"students": pd.DataFrame(rows)}
     if compared:
         tables["differences"] = differences_table(_names(lessons), compared)
     if marked.divided:
@@ -138,7 +152,10 @@ def _names(lessons: Arms) -> list[str]:
 def _summary(marked: Marked, lessons: Arms, compared: list[Paired]) -> tuple[Figure, ...]:
     """The first pair; the others stand in the tables."""
     if not compared:
-        nothing = "the set has one sort of labels and no decision that changes them: nothing to compare"
+        nothing = (
+            "the set has one sort of labels and no decision that changes them: nothing to compare; correct the labels, or "
+            "decide on some images, and run it again"
+        )
         return accuracy_figure("Accuracy", marked, 0), Figure("After less before", None, nothing, 0, POINTS)
     (before, after), names = lessons.pairs[0], [arm.name for arm in lessons.arms]
     figures = [

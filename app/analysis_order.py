@@ -9,10 +9,13 @@ from analysis.registry import Analysis
 MENU = (
     *("label_errors", "combined_evidence", "suggestions", "source_disagreement", "partial_labels", "hardness"),
     *("soft_labels", "head_tail", "bias_decomposition", "crops", "label_budget"),
-    *("diversity", "map", "class_overlap", "new_classes"),
+    *("diversity", "map", "class_overlap", "new_classes", "compression"),
     *("student_comparison", "label_ablation", "pareto", "dd_ranking"),
 )
 """By what they are about: single labels, then soft labels, then images and classes, and last what students make of it."""
+DIAGNOSE, CURATE, STUDENTS = "Diagnose", "Curate", "Judge by students"
+PART = {"compression": CURATE, **dict.fromkeys(("student_comparison", "label_ablation", "pareto", "dd_ranking"), STUDENTS)}
+"""The part of the menu that an analysis stands in, where that is not DIAGNOSE."""
 FIRST = (
     *("soft_labels", "head_tail", "suggestions", "source_disagreement", "crops"),
     *("label_errors", "combined_evidence", "diversity", "map"),
@@ -32,6 +35,21 @@ def start_order(entries: Iterable[Analysis], n: int) -> list[Analysis]:
     up for minutes whatever is asked next."""
     quick = (entry for entry in entries if not entry.takes_minutes)
     return _ordered((entry for entry in quick if n <= MOST_FOR_ALL or entry.name in FIRST), (*FIRST, *MENU))
+
+
+def part_of(entry: Analysis) -> str:
+    """The part of the menu that it stands in."""
+    return PART.get(entry.name, DIAGNOSE)
+
+
+def why_not_yet(entry: Analysis, n: int) -> str:
+    """Why it did not start by itself when a set of ``n`` samples was opened, as a sentence to follow another; "" where it
+    does."""
+    if entry.takes_minutes:
+        return " It takes minutes, so it waits until somebody asks; it can be cancelled, and goes on where it was."
+    if n > MOST_FOR_ALL and entry.name not in FIRST:
+        return " A large set is asked only the most common questions by itself."
+    return ""
 
 
 def _ordered(entries: Iterable[Analysis], names: tuple[str, ...]) -> list[Analysis]:

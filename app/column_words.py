@@ -12,7 +12,7 @@ NO_CLASS = "–"
 _PROBABILITY = "p_"
 _WORDS = {
     **{"auc": "AUC", "el2n": "EL2N", "elr": "ELR", "js": "JS", "kl": "KL", "mmd2": "MMD²"},
-    **{"top1": "top-1", "id": "number", "ipc": "IPC", "lpqld": "LPQLD"},
+    **{"top1": "top-1", "id": "number", "ipc": "IPC", "lpqld": "LPQLD", "nsd": "NSD"},
 }
 
 

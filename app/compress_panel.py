@@ -21,9 +21,9 @@ from app.notes import notes
 from app.selection import annotator
 from app.services import services
 from app.sizes import size_words
-from app.task_panel import is_under_way, task_panel
+from app.task_panel import act, is_under_way, task_panel
 from app.tiles import captions
-from app.words import plain, show_error
+from app.words import plain
 from data.curation import CuratedSet, curate
 from data.decisions import Decision, SampleState
 from data.distilled_set import DistilledSet
@@ -140,13 +140,12 @@ def _confirm(record: SetRecord, out: LeftOut) -> None:
     ids = np.union1d(out.undecided, out.overruled) if also else out.undecided
     st.markdown(f"**{len(ids):,}** images will be pruned in one batch, which can be taken back as one. No file is changed.")
     if st.button(f"Prune {len(ids):,} images", type="primary", disabled=not len(ids), key=f"compress prune {record.id}"):
-        try:
-            services().workspace.decide_many(record.id, [d.stamped(annotator()) for d in prune_decisions(ids)])
-        except StillroomError as error:
-            show_error(error)
-            return
-        st.toast(f"{len(ids):,} images pruned.", icon=":material/check:")
-        st.rerun()
+        act(lambda: _prune(record, ids))
+
+
+def _prune(record: SetRecord, ids: np.ndarray) -> None:
+    services().workspace.decide_many(record.id, [d.stamped(annotator()) for d in prune_decisions(ids)])
+    st.toast(f"{len(ids):,} images pruned.", icon=":material/check:")
 
 
 def _progress_words(out: LeftOut) -> str:
@@ -194,12 +193,8 @@ def _preview(curated: CuratedSet, wish: Wish) -> None:
 
 
 def _start(record: SetRecord, curated: CuratedSet, wish: Wish, out: Path) -> None:
-    try:
-        services().tasks.start(record.id, KIND, TITLE, lambda progress: combine_and_write(curated, wish, out, progress))
-    except StillroomError as error:
-        show_error(error)
-        return
-    st.rerun()
+    tasks = services().tasks
+    act(lambda: tasks.start(record.id, KIND, TITLE, lambda progress: combine_and_write(curated, wish, out, progress)))
 
 
 def _written(manifest: Path) -> None:

@@ -19,6 +19,7 @@ from app.correct_figures import (
     with_measures,
 )
 from app.correct_preview import Answer
+from app.figures import BARE
 from app.images import large
 from app.notes import notes
 from app.pictures import is_small, show_picture
@@ -29,7 +30,7 @@ from data.distilled_set import DistilledSet
 from data.errors import StillroomError
 
 MOST_FIGURES = 4
-FIGURE_PX, GROUP_PX, EXAMPLE_PX = 190, 262, 400
+FIGURE_PX, GROUP_PX, EXAMPLE_PX = 190, 258, 396
 """Four, three and two beside each other at 1280 pixels, fewer where there is less room."""
 MOST_CHANGED = 0.5
 IMAGE_SHARE, BARS_SHARE = 1, 3
@@ -59,7 +60,7 @@ def charts(answer: Answer) -> None:
     beside = st.container(horizontal=True)
     for measure in BY_GROUP:
         with beside.container(width=GROUP_PX):
-            st.plotly_chart(group_chart(preview.groups, measure), key=f"groups {measure}")
+            st.plotly_chart(group_chart(preview.groups, measure), key=f"groups {measure}", config=BARE)
     for name, table in curves.items():
         st.subheader(f"How {plain(words(table.columns[0]))} was chosen")
         st.plotly_chart(curve_chart(table, answer.found), key=f"curve {name}")

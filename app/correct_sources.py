@@ -14,6 +14,7 @@ from analysis.corrections.registry import Correction
 from analysis.findings import Figure
 from app.column_words import words
 from app.services import services
+from app.task_panel import act
 from app.words import plain, show_error
 from data.derived_sources import MOST_LETTERS, RECIPE, read_derived
 from data.distilled_set import DistilledSet
@@ -76,10 +77,9 @@ def proposed_name(
 ) -> str:
     """ "teacher medium, ADSA tau 1.35": the source, the correction and its one number, where it has one."""
     title = entry.title.split(":")[0].strip()
-    figures = [figure for figure in found if figure.value is not None and len(figure.label) <= SHORT]
-    number = ""
-    if figures:
-        number = f"{figures[0].label.lower()} {figures[0].value:.3g}"
+    first, number = next(iter(found), None), ""
+    if first is not None and _is_setting(first):
+        number = f"{first.label.lower()} {first.value:.3g}"
     elif len(entry.parameters) == 1:
         (name,) = parameters
         number = _short(parameters[name]) if name in title.lower() else f"{words(name)} {_short(parameters[name])}"
@@ -102,6 +102,11 @@ def sources_section(record: SetRecord, distilled_set: DistilledSet) -> None:
         _line(record, made)
 
 
+def _is_setting(figure: Figure) -> bool:
+    """Whether it is a number that the labels are made with, such as a tau; what has an interval is measured on them."""
+    return figure.value is not None and figure.low is None and len(figure.label) <= SHORT
+
+
 def _line(record: SetRecord, made: Made) -> None:
     with st.container(border=True):
         words_, button = st.columns([9, 1], vertical_alignment="center")
@@ -114,16 +119,7 @@ def _line(record: SetRecord, made: Made) -> None:
         with button.popover("", icon=":material/delete:", help=f"Remove {made.name}"):
             st.markdown(f"Remove **{plain(made.name)}**? Findings that were made with it stay.")
             if st.button("Remove", type="primary", key=f"remove {record.id} {made.folder.name}"):
-                _remove(record, made)
-
-
-def _remove(record: SetRecord, made: Made) -> None:
-    try:
-        services().workspace.remove_derived(record.id, made.folder)
-    except StillroomError as error:
-        show_error(error)
-        return
-    st.rerun()
+                act(lambda: services().workspace.remove_derived(record.id, made.folder))
 
 
 def _short(value: Any) -> str:

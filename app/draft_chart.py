@@ -24,7 +24,7 @@ def draft_chart(table: pd.DataFrame, measure: str) -> dict[str, Any]:
     """
     along = table.columns[0]
     encoding: dict[str, Any] = {
-        "x": {"field": along, "type": "quantitative", "title": words(along), "axis": {"grid": False, "tickMinStep": 1}},
+        "x": {"field": along, "type": "quantitative", "title": words(along), "axis": _WHOLE_STEPS},
         "y": {"field": measure, "type": "quantitative", "title": words(measure)},
         "tooltip": [{"field": column, "title": words(column)} for column in (GROUP, along, measure) if column in table],
     }
@@ -33,4 +33,5 @@ def draft_chart(table: pd.DataFrame, measure: str) -> dict[str, Any]:
     return {"mark": {"type": "line", "point": True, "color": PALETTE[0]}, "encoding": encoding, "height": HEIGHT}
 
 
+_WHOLE_STEPS = {"grid": False, "tickMinStep": 1, "format": "d"}
 _LEGEND = {"title": None, "orient": "bottom", "columns": 2, "labelLimit": 320, "labelColor": QUIET}

@@ -21,6 +21,8 @@ from app.interval_bars import interval_bar
 # Okabe and Ito's palette, told apart with any colour vision (jfly.uni-koeln.de/color); its black is left out, since it
 # would vanish on a dark page.
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#b5a900")
+BARE = {"displayModeBar": False}
+"""Of small charts: the bar would cover their titles."""
 SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "star")
 MAIN, QUIET, ALARM, RING = PALETTE[0], "#9a9a9a", PALETTE[3], "#d0106a"
 GROUP_COLOURS = {"head": PALETTE[0], "medium": PALETTE[1], "tail": PALETTE[3]}

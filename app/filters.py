@@ -10,6 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from analysis.registry import analyses
 from app.services import services
+from data.derived_sources import versions_named
 from data.distilled_set import GIVEN, DistilledSet
 from data.sample_query import DECISION_FILTERS, SampleQuery, ScoreRange
 from data.soft_labels import hard_labels
@@ -77,11 +78,14 @@ def _by_score(query: SampleQuery, names: list[str], key: str) -> SampleQuery:
 def _by_source(
     query: SampleQuery, distilled_set: DistilledSet, classes: tuple[int, ...], record: SetRecord, key: str
 ) -> SampleQuery:
-    sources = [name for name in distilled_set.label_sources]
+    sources = list(distilled_set.selectable_sources)
+    if st.session_state.get(f"{key} source", GIVEN_LABEL) not in (GIVEN_LABEL, *sources):  # removed while it was chosen
+        st.session_state[f"{key} source"] = GIVEN_LABEL
     source = st.selectbox("Class according to", [GIVEN_LABEL, *sources], format_func=_source_title, key=f"{key} source")
     if source == GIVEN_LABEL:
         return replace(query, classes=classes or None)
-    seen = top_classes(record.id, source, distilled_set)
+    versions = tuple(versions_named(services().workspace.derived(record.id), source))
+    seen = top_classes(record.id, source, versions, distilled_set)
     kept = np.isin(seen, classes) if classes else np.ones(len(seen), bool)
     if st.toggle("Only where it disagrees with the given label", key=f"{key} disagrees"):
         kept &= seen != distilled_set.labels
@@ -89,9 +93,9 @@ def _by_source(
 
 
 @st.cache_data(max_entries=32, show_spinner="Reading soft labels …")
-def top_classes(set_id: str, source: str, _distilled_set: DistilledSet) -> np.ndarray:
-    """The class that a label source finds most probable, int64 (N,)."""
-    return hard_labels(_distilled_set.label_sources[source])
+def top_classes(set_id: str, source: str, versions: tuple[str, ...], _distilled_set: DistilledSet) -> np.ndarray:
+    """The class that a label source finds most probable, int64 (N,); ``versions`` tell corrected ones of one name apart."""
+    return hard_labels(_distilled_set.selectable_sources[source])
 
 
 def _title(name: str) -> str:

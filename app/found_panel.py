@@ -8,6 +8,7 @@ import streamlit as st
 from analysis.found_curve import FEWEST_DECIDED, AtRandom, Settled, at_random
 from analysis.registry import find
 from app.asking_queue import Suspicion, settled_of
+from app.figures import BARE
 from app.found_figure import found_figure, found_words
 from app.words import plain
 
@@ -19,7 +20,7 @@ def found_panel(set_id: str, now: Suspicion, batch: int) -> None:
     with st.container(border=True, gap="xsmall"):
         st.markdown("**Wrong labels found per decision**")
         if len(done.ids) >= FEWEST_DECIDED:
-            st.plotly_chart(found_figure(done, random), key=f"found {set_id}", config={"displayModeBar": False})
+            st.plotly_chart(found_figure(done, random), key=f"found {set_id}", config=BARE)
         st.caption(plain(found_words(done, random, basis)))
 
 

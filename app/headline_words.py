@@ -35,11 +35,8 @@ def changed_words(usual: Mapping[str, Any], used: Mapping[str, Any]) -> str:
 
 
 def nothing_stands_out(score: pd.Series) -> str:
-    """Why no sample can be called the worst; "" where one can."""
-    known = score.dropna()
-    if known.empty:
-        return "No sample has a score here, so none can be called the worst."
-    return "Every score is 1: nothing stands out." if (known == 1).all() else ""
+    """Why no sample can be called the worst although they have scores; "" where one can."""
+    return "Every score is 1: nothing stands out." if (score.dropna() == 1).all() else ""
 
 
 def _listed(labels: Sequence[str]) -> str:

@@ -87,7 +87,9 @@ def run_progress(run_id: str) -> None:
     def show() -> None:
         status = next((status for run, status in services().active() if run.id == run_id), None)
         if status is not None:
-            st.progress(status.fraction, text=_words(status).capitalize())
+            bar, stop = st.columns([6, 1], vertical_alignment="center")
+            bar.progress(status.fraction, text=plain(capital(_words(status))))
+            stop.button("Cancel", key=f"stop {run_id}", on_click=services().engine.cancel, args=(run_id,))
             show_drafts(status.drafts, run_id)
 
     st.fragment(show, run_every=1.0)()

@@ -46,7 +46,7 @@ def _about_own(record: SetRecord, distilled_set: DistilledSet, own: DerivedSourc
     st.caption(plain(recipe_words(own.recipe)))
     given = distilled_set.label_sources.get(GIVEN)
     if given is None:
-        st.caption("The set came with hard labels only. They stay, and these logits become its soft labels.")
+        st.caption("The set's own labels are hard ones. They stay, and these logits become its soft labels.")
         return True
     if isinstance(given, AugmentedSoftLabels):
         st.caption(

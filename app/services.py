@@ -75,8 +75,11 @@ class Services:
             self.start(set_id, entry.name)
 
     def _key(self, record: SetRecord, name: str, arguments: Mapping[str, Any], settled: Verdicts) -> str:
-        texts = (value for value in arguments.values() if isinstance(value, str))
-        derived = versions_named(self.workspace.derived(record.id), "\n".join(texts))
+        texts = "\n".join(value for value in arguments.values() if isinstance(value, str))
+        folders = self.workspace.derived(record.id)
+        # Where a set has no soft labels of its own, a derived source is taken without being named.
+        unnamed = bool(folders) and not self.workspace.load(record.id).label_sources
+        derived = versions_named(folders, None if unnamed else texts)
         return _run_key([name, dict(arguments), asdict(record.options), *derived], settled)
 
     def _made_latest(self, known: RunRecord) -> RunRecord:

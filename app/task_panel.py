@@ -10,6 +10,7 @@ import streamlit as st
 from app.jobs import task_words
 from app.services import services
 from app.words import plain, show_error
+from data.errors import StillroomError
 
 
 def task_panel(owner: str, kind: str, show_result: Callable[[Any], None]) -> None:
@@ -28,6 +29,16 @@ def task_panel(owner: str, kind: str, show_result: Callable[[Any], None]) -> Non
         st.warning(f"{plain(status.title)} was cancelled; nothing of it was left behind.", icon=":material/cancel:")
     else:
         show_result(status.result)
+
+
+def act(action: Callable[[], Any]) -> None:
+    """Do what a button asks for, most often start a task, and show the page anew; or say why it cannot be."""
+    try:
+        action()
+    except StillroomError as error:
+        show_error(error)
+        return
+    st.rerun()
 
 
 def is_under_way(owner: str, kind: str) -> bool:

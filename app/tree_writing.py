@@ -17,10 +17,9 @@ from app.exports import proposed_folder
 from app.notes import notes
 from app.services import services
 from app.sizes import size_words
-from app.task_panel import is_under_way, task_panel
-from app.words import plain, show_error
+from app.task_panel import act, is_under_way, task_panel
+from app.words import plain
 from data.distilled_set import GIVEN, DistilledSet
-from data.errors import StillroomError
 from data.relabelled.augmented import AugmentedSoftLabels
 from data.relabelled.fkd import FkdTree
 from data.relabelled.plans import TreePlan, WrittenTree
@@ -111,14 +110,8 @@ def _form(record: SetRecord, distilled_set: DistilledSet, source: AugmentedSoftL
     if not pressed:
         return
     wish = Wish(ratio, rule, plan, Path(folder).expanduser())
-    try:
-        services().tasks.start(
-            record.id, KIND, TITLE, lambda progress: carry_out(wish, source, distilled_set.labels, progress)
-        )
-    except StillroomError as error:
-        show_error(error)
-        return
-    st.rerun()
+    tasks, labels = services().tasks, distilled_set.labels
+    act(lambda: tasks.start(record.id, KIND, TITLE, lambda progress: carry_out(wish, source, labels, progress)))
 
 
 def _rule_fields() -> tuple[float, Rule]:

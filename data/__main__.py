@@ -9,16 +9,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from data.cli import add_opening_options, opening_options, report_errors
+from data.cli import add_opening_options, check_apart, opening_options, report_errors
 from data.curation import MIXES, CuratedSet, curate
 from data.decisions import read_jsonl, states
 from data.derived_sources import DerivedSource, open_derived
-from data.distilled_set import DistilledSet
+from data.distilled_set import GIVEN, DistilledSet
 from data.errors import ImpossibleRequest
 from data.export import export
 from data.formats import FORMATS, open_set
 from data.inspection import as_text, describe
 from data.labels_to_write import LabelsToWrite, with_labels
+from data.own_labels import own_labels
 
 
 @report_errors
@@ -85,11 +86,14 @@ def _inspect(given: argparse.Namespace) -> int:
 
 
 def _export(given: argparse.Namespace) -> int:
-    opened = _with_labels(open_set(given.path, opening_options(given)), given)
+    source = open_set(given.path, opening_options(given))
+    opened = _with_labels(source, given)
+    check_apart(given)
     log = [] if given.decisions is None else read_jsonl(given.decisions)
     curated = curate(opened, states(log))
     manifest = export(curated, log, given.out, given.as_format, mixes=given.mixes)
-    print(_summary(curated, manifest, json.loads(manifest.read_text(encoding="utf-8"))["notes"]))
+    notes = [*_labels_note(source, opened), *json.loads(manifest.read_text(encoding="utf-8"))["notes"]]
+    print(_summary(curated, manifest, notes))
     return 0
 
 
@@ -116,9 +120,20 @@ def _with_labels(opened: DistilledSet, given: argparse.Namespace) -> DistilledSe
     return with_labels(opened, LabelsToWrite(own, beside, not given.drop_given), given.as_format)
 
 
+def _labels_note(source: DistilledSet, opened: DistilledSet) -> tuple[str, ...]:
+    """What took the place of the soft labels that the set came with, and what became of those."""
+    own = own_labels(opened)
+    if own is None:
+        return ()
+    kept = f"are kept as '{own.kept_as}'" if own.kept_as is not None else "are not kept"
+    before = f"; those it came with {kept}" if GIVEN in source.label_sources else ""
+    return (f"the set's own soft labels are now '{own.recipe['name']}'{before}.",)
+
+
 def _summary(curated: CuratedSet, manifest: Path, notes: Sequence[str]) -> str:
     changes = ((len(curated.pruned), "pruned"), (len(curated.relabelled), "relabelled"), (len(curated.softened), "softened"))
-    changed = ", ".join(f"{count:,} {name}" for count, name in changes if count) or "nothing changed"
+    nothing = "nothing changed" if own_labels(curated.original) is None else "no sample decided"
+    changed = ", ".join(f"{count:,} {name}" for count, name in changes if count) or nothing
     lines = [f"{len(curated.set):,} of {len(curated.original):,} samples written to {manifest.parent} ({changed})"]
     return "\n".join([*lines, *(f"note: {note}" for note in notes), f"manifest: {manifest}"])
 

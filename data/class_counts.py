@@ -63,7 +63,8 @@ def _rows(path: Path, most: int) -> list[_Row]:
             delimiter = _delimiter(file.readline(LONGEST_LINE))
             file.seek(0)
             table = csv.reader(bounded_lines(file, LONGEST_LINE), delimiter=delimiter, strict=True)
-            rows = [(table.line_num, cells) for cells in islice(table, most + 1) if any(map(str.strip, cells))]
+            filled = ((table.line_num, cells) for cells in table if any(map(str.strip, cells)))
+            rows = list(islice(filled, most + 1))
     except (OSError, ValueError, csv.Error) as error:
         raise _wrong(path, f"cannot be read as CSV ({error})") from error
     if len(rows) > most:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import argparse
 import functools
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
+from pathlib import Path
 
 from data.distilled_set import OpenOptions
 from data.errors import ImpossibleRequest, StillroomError
 from data.formats import FORMATS
+from data.new_folder import check_outside
 from data.pixels import PROFILES
 from data.plain_text import one_line
 
@@ -34,6 +39,16 @@ def opening_options(given: argparse.Namespace) -> OpenOptions:
     return OpenOptions(**{option.name: getattr(given, option.name) for option in fields(OpenOptions)})
 
 
+def check_apart(given: argparse.Namespace) -> None:
+    """Raises ImpossibleRequest where ``--out`` lies in a folder that is read: the set, or what is named beside it."""
+    named = [("the set itself", given.path), ("the set itself", given.labels)]
+    named += [(f"the folder of --{name}", getattr(given, name)) for name in ("reference", "test")]
+    named += [("the folder of --derived", folder) for folder in getattr(given, "derived", ())]
+    for what, place in named:
+        if place is not None:
+            check_outside(given.out, Path(place), what)
+
+
 def name_and_value(text: str) -> tuple[str, str]:
     """A ``--param``. Raises ImpossibleRequest where it is none."""
     name, equals, value = text.partition("=")
@@ -43,12 +58,13 @@ def name_and_value(text: str) -> tuple[str, str]:
 
 
 def report_errors(command: Command) -> Command:
-    """Exit code 2 and one sentence on stderr for every StillroomError; quiet on Ctrl-C and on a closed pipe."""
+    """Exit code 2 and one sentence on stderr for every StillroomError; quiet on Ctrl-C, on SIGTERM and on a closed pipe."""
 
     @functools.wraps(command)
     def reporting(arguments: list[str] | None = None) -> int:
         try:
-            return command(arguments)
+            with _stopped_in_order():
+                return command(arguments)
         except StillroomError as error:
             print(one_line(str(error)), file=sys.stderr)
             return 2
@@ -59,3 +75,21 @@ def report_errors(command: Command) -> Command:
             return 0
 
     return reporting
+
+
+@contextmanager
+def _stopped_in_order() -> Iterator[None]:
+    """A request to end (SIGTERM: kill, timeout, a cluster's time limit) ends as Ctrl-C does, so that nothing half-written
+    stays."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+def _stop(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)

@@ -7,6 +7,8 @@ recipe.json    how they were made: correction, parameters, source, what was foun
 from __future__ import annotations
 
 import json
+import math
+import os
 import shutil
 import uuid
 from collections.abc import Iterable, Mapping
@@ -19,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from data.disk_room import reserve
 from data.distilled_set import GIVEN, DistilledSet
 from data.errors import ImpossibleRequest, StillroomError, UnreadableInput
 from data.formats.array_files import read_npy
@@ -27,7 +30,8 @@ from data.new_folder import new_folder
 from data.soft_labels import DenseSoftLabels
 
 VALUES, RECIPE = "values.npy", "recipe.json"
-MOST_RECIPE_BYTES = 1 << 24
+MOST_RECIPE_BYTES = 1 << 22
+MOST_LEVELS = 20
 MOST_LETTERS = 120
 
 Rows = Iterable[tuple[np.ndarray, torch.Tensor]]
@@ -51,11 +55,14 @@ def write_derived(folder: Path, name: str, shape: tuple[int, int], rows: Rows, r
     _check_name(name)
     said = {"name": name, **recipe}
     with new_folder(folder, folder / VALUES) as place:
-        stored = np.lib.format.open_memmap(place / VALUES, "w+", np.float32, shape)
+        stored = _new_values(place / VALUES, shape)
         written = np.zeros(shape[0], dtype=bool)
         for ids, values in rows:
             if not bool(torch.isfinite(values).all()):
-                raise ImpossibleRequest(f"'{name}' would hold values that are not finite; nothing was kept.")
+                raise ImpossibleRequest(
+                    f"'{name}' would hold values that are not finite; nothing was kept, so choose other parameters "
+                    "or another label source."
+                )
             stored[ids] = values.numpy()
             written[ids] = True
         if not written.all():
@@ -69,14 +76,18 @@ def write_derived(folder: Path, name: str, shape: tuple[int, int], rows: Rows, r
 def read_derived(folder: Path) -> DerivedSource:
     """What the folder says of itself. Raises UnreadableInput."""
     file = folder / RECIPE
+    if not os.path.isfile(file):  # a pipe or a device may never end; unlike is_file, False for too long a name
+        raise UnreadableInput(f"{folder} holds no corrected labels, for it has no file {RECIPE}; name a folder that does.")
     try:
-        if file.stat().st_size > MOST_RECIPE_BYTES:
+        with file.open("rb") as stream:
+            text = stream.read(MOST_RECIPE_BYTES + 1)
+        if len(text) > MOST_RECIPE_BYTES:
             raise UnreadableInput(f"{file} is larger than {MOST_RECIPE_BYTES:,} bytes; it is no recipe.")
-        said = json.loads(file.read_text(encoding="utf-8"))
+        said = json.loads(text.decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise UnreadableInput(f"{file} cannot be read ({error}); remove that folder.") from error
-    if not isinstance(said, dict) or not isinstance(said.get("name"), str):
-        raise UnreadableInput(f"{file} is no recipe of a label source; remove that folder.")
+        raise UnreadableInput(f"{file} cannot be read ({error}); leave that folder out, or remove it.") from error
+    if not isinstance(said, dict) or not isinstance(said.get("name"), str) or not _is_plain(said):
+        raise UnreadableInput(f"{file} is no recipe of a label source; leave that folder out, or remove it.")
     return DerivedSource(said["name"], folder, said)
 
 
@@ -88,7 +99,7 @@ def open_derived(opened: DistilledSet, folder: Path) -> tuple[DerivedSource, Den
         raise UnreadableInput(f"there is another label source called '{held.name}'; remove one of them.")
     file = folder / VALUES
     _check_values(file, (len(opened), opened.num_classes), _stamp(file))
-    return held, DenseSoftLabels(torch.from_numpy(read_npy(file)), "logits")
+    return held, DenseSoftLabels(torch.from_numpy(_values(file)), "logits")
 
 
 def attach_derived(opened: DistilledSet, folders: Iterable[Path]) -> DistilledSet:
@@ -115,13 +126,13 @@ def check_new_name(opened: DistilledSet, name: str) -> None:
         raise ImpossibleRequest(f"there is a label source called '{name}' already; choose another name.")
 
 
-def versions_named(folders: Iterable[Path], text: str) -> list[str]:
-    """Of each derived source in ``folders`` whose name ``text`` names or contains, which one it is: another one may get the
-    name of one that was removed, and findings of that are none of this."""
+def versions_named(folders: Iterable[Path], text: str | None) -> list[str]:
+    """Of each derived source in ``folders`` whose name ``text`` names or contains, or of all where it is None, which one it
+    is: another one may get the name of one that was removed, and findings of that are none of this."""
     found = []
     for folder in folders:
         name = _name_in(folder)
-        if name is not None and name in text:
+        if name is not None and (text is None or name in text):
             with suppress(OSError):
                 found.append(f"{name} {(folder / RECIPE).stat().st_mtime_ns}")
     return found
@@ -171,19 +182,45 @@ def _stamp(file: Path) -> tuple[int, ...]:
     try:
         seen = file.stat()
     except OSError as error:
-        raise UnreadableInput(f"{file} cannot be read ({error.strerror}); remove that label source.") from error
+        raise UnreadableInput(
+            f"{file} cannot be read ({error.strerror}); leave that label source out, or remove it."
+        ) from error
     return seen.st_ino, seen.st_size, seen.st_mtime_ns
 
 
 @lru_cache(maxsize=64)
 def _check_values(file: Path, shape: tuple[int, int], stamp: tuple[int, ...]) -> None:
     """Once for each file as it is: a set is attached anew for every page."""
-    values = read_npy(file)
+    values = _values(file)
     if values.shape != shape or values.dtype != np.float32:
         raise UnreadableInput(
-            f"{file} holds {values.shape} {values.dtype} instead of {shape} float32; it is not of this set: remove it."
+            f"{file} holds {values.shape} {values.dtype} instead of {shape} float32; it is not of this set: leave it out."
         )
     check_finite(torch.from_numpy(values), str(file), "corrected labels")
+
+
+def _values(file: Path) -> np.ndarray:
+    if not os.path.isfile(file):
+        raise UnreadableInput(f"{file} is no regular file; leave that label source out, or remove it.")
+    try:
+        return read_npy(file)
+    except UnreadableInput as error:
+        raise UnreadableInput(f"{file.parent}: {error}") from error  # it names the file only
+
+
+def _new_values(file: Path, shape: tuple[int, int]) -> np.memmap:
+    stored = np.lib.format.open_memmap(file, "w+", np.float32, shape)
+    with file.open("r+b") as opened:
+        reserve(opened.fileno(), file.stat().st_size)
+    return stored
+
+
+def _is_plain(value: object, levels: int = MOST_LEVELS) -> bool:
+    """Whether a manifest can say it again: every number finite, nothing nested deeper than ``levels``."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels > 0 and all(_is_plain(part, levels - 1) for part in parts)
 
 
 def _check_name(name: str) -> None:

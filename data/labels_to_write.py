@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from data.derived_sources import DerivedSource, with_derived
+from data.derived_sources import MOST_LETTERS, DerivedSource, with_derived
 from data.distilled_set import GIVEN, DistilledSet
 from data.errors import ImpossibleRequest
 from data.formats.companions import companions_of
@@ -60,7 +60,9 @@ def with_labels(opened: DistilledSet, wanted: LabelsToWrite, format_name: str | 
 
 def before_name(own: DerivedSource, taken: dict[str, SoftLabels]) -> str:
     """What the given labels are called once ``own`` stands in their place."""
-    name = f"given before {own.recipe.get('correction') or own.name}"
+    correction = own.recipe.get("correction")
+    known = isinstance(correction, str) and correction.isidentifier() and len(correction) <= MOST_LETTERS
+    name = f"given before {correction if known else own.name}"
     numbered = (f"{name} ({number})" for number in range(2, len(taken) + 3))
     return name if name not in taken else next(other for other in numbered if other not in taken)
 
@@ -84,7 +86,7 @@ def _rescaled(opened: DistilledSet, given: SoftLabels | None, own: DerivedSource
 def _numbers(value: object, classes: int, name: str) -> np.ndarray:
     try:
         numbers = np.asarray(value, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise _broken(name) from None
     if numbers.shape != (classes,) or not np.isfinite(numbers).all():
         raise _broken(name)

@@ -20,7 +20,7 @@ def new_folder(out: Path, source: Path) -> Iterator[Path]:
     ``out`` is new or empty and does not lie in ``source``, which is read meanwhile. Raises ImpossibleRequest where it is
     not, or where it cannot be written.
     """
-    _check_free(out, source)
+    check_free(out, source)
     place = out.resolve()
     part = place.parent / f".{uuid.uuid4().hex}.part"
     made: list[Path] = []
@@ -41,13 +41,14 @@ def new_folder(out: Path, source: Path) -> Iterator[Path]:
         raise
 
 
-def check_outside(out: Path, source: Path) -> None:
+def check_outside(out: Path, source: Path, what: str = "the set itself") -> None:
     """Raises ImpossibleRequest where ``out`` lies in the folder that ``source`` is."""
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
-        raise ImpossibleRequest(f"{out} lies inside the set itself, which would change it; choose a folder elsewhere.")
+        raise ImpossibleRequest(f"{out} lies inside {what}, which would change it; choose a folder elsewhere.")
 
 
-def _check_free(out: Path, source: Path) -> None:
+def check_free(out: Path, source: Path) -> None:
+    """Raises ImpossibleRequest where ``new_folder`` would: to be found out before long work, not after it."""
     try:
         if os.path.lexists(out) and not out.is_dir():
             raise ImpossibleRequest(f"{out} is no folder; choose a new or empty folder to write into.")

@@ -76,10 +76,21 @@ def write_torch(value: object, path: Path) -> None:
     part = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         with part.open("wb") as file:
-            torch.save(_compact(value, {}), file)
+            save_torch(_compact(value, {}), file)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def save_torch(value: object, file: BinaryIO) -> None:
+    """``torch.save``; raises the OSError of a disk that is full, which torch hides behind an error of its own: it ends the
+    archive all the same, and that does not add up."""
+    try:
+        torch.save(value, file)
+    except RuntimeError as error:
+        if isinstance(hidden := error.__context__, OSError):
+            raise OSError(hidden.errno, hidden.strerror, file.name) from error
+        raise
 
 
 @lru_cache(maxsize=64)

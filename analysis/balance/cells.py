@@ -17,7 +17,7 @@ from data import open_set
 from data.distilled_set import DistilledSet, numbered_classes
 from data.errors import ImpossibleRequest, UnreadableInput
 
-TEACHER = {BALANCED: "balanced_teacher", LONG_TAILED: "long_tailed_teacher"}
+TEACHER = {BALANCED: "balanced teacher", LONG_TAILED: "long tailed teacher"}
 PLACES = tuple((teacher, images) for images in (LONG_TAILED, BALANCED) for teacher in (BALANCED, LONG_TAILED))
 
 
@@ -98,9 +98,10 @@ def _why_missing(sets: Mapping[int, DistilledSet | None], teachers: Mapping[int,
     name, one = teachers[teacher], sets[images]
     source = f"label source '{name}'" if name else f"the {SIDES[teacher]} teacher's label source"
     if one is None:
-        return f"name as balanced_set a set of the same classes distilled from balanced data, with {source}"
+        balanced = "the path of a set of the same classes distilled from balanced data"
+        return f"set the parameter 'balanced set' to {balanced}, with {source}"
     if not name:
-        return f"name as {TEACHER[teacher]} a label source by a teacher who learnt from {SIDES[teacher]} data"
+        return f"set the parameter '{TEACHER[teacher]}' to a label source by a teacher who learnt from {SIDES[teacher]} data"
     if images == BALANCED and name not in one.selectable_sources:
         return f"{one.name} has no {source}; label its images with that teacher and save it beside them under that name"
     return ""

@@ -18,9 +18,10 @@ from analysis.corrections.logits import logits_of
 from analysis.findings import SHARE, Figure
 from analysis.label_sources import choose
 from analysis.students.comparison import Paired, paired
+from analysis.students.draws import drawn_by_class, train_drawn
 from analysis.students.material import exam_of, lesson_images
 from analysis.students.options import schooled
-from analysis.students.task import Lesson, Loss, Schooling
+from analysis.students.task import Exam, Lesson, Loss, Marks, Schooling
 from analysis.students.told import (
     Marked,
     accuracy_columns,
@@ -42,18 +43,21 @@ CHOOSING, COMBINING = 0, 2
 """Which of the pairs tell what choosing images does beyond drawing them, and combining beyond taking as many."""
 READING = 0.1
 """The part of the progress until students begin to learn."""
-ONE_DRAW = "The random images are one draw for all seeds: intervals tell how much students vary, not how much draws do."
-
+OWN_DRAW = "Each seed draws random images of its own, so that intervals against them hold the chance of the draw as well."
 SEEN_LARGE = (
     "Students see whole images in the exam: mosaics teach them only as far as training enlarges the tiles, which PCA's and "
-    "RDED's random resized crops do; the students of plain mosaics show what becomes of those without."
+    "RDED's random resized crops do"
+)
+WITHOUT_CROPS = (
+    "these students learn without (augment, and a crop below 1), so plain mosaics show what becomes of them then."
 )
 
 
 @dataclass(frozen=True)
 class Asked:
     """``order`` int64 (N,): all ids, class by class, best first; ``kept`` bool (N,); what to ``combine``; which ``labels``
-    teach, from which ``source``, at what ``temperature``; how students learn, and the ``seed`` that draws random images."""
+    teach, from which ``source``, at what ``temperature``; how students learn, and the ``seed`` that, with each student's,
+    draws its random images."""
 
     order: np.ndarray
     kept: np.ndarray
@@ -86,7 +90,7 @@ def what_if(distilled_set: DistilledSet, asked: Asked, context: Context) -> Told
     except ImpossibleRequest as error:
         return Told(figures=(Figure("Accuracy of students of the kept images", None, f"{error}", 0, SHARE),))
     context.report(READING, "students begin to learn")
-    marks = train(lessons, exam, asked.schooling, distilled_set.num_classes, context.part(READING, 1))
+    marks = _marks(lessons, distilled_set, asked, exam, context.part(READING, 1))
     marked = Marked(marks, exam.labels.numpy(), class_groups(distilled_set), schooled(asked.schooling))
     names = [lesson.name for lesson in lessons]
     pairs = _pairs(names)
@@ -103,21 +107,36 @@ def what_if(distilled_set: DistilledSet, asked: Asked, context: Context) -> Told
     )
 
 
-def random_of_each(labels: np.ndarray, kept: np.ndarray, seed: int) -> np.ndarray:
-    """As many ids of each class as are ``kept``, at random; int64, ascending."""
-    drawn = np.lexsort((np.random.default_rng(seed).random(len(labels)), labels))
-    return _first_of_each(labels, drawn, np.bincount(labels[kept], minlength=labels.max() + 1))
+def _marks(
+    lessons: Sequence[Lesson], distilled_set: DistilledSet, asked: Asked, exam: Exam, context: Context
+) -> list[Marks]:
+    """Those of ``lessons``, in their order; of the random ones each seed's students learn from a draw of their own."""
+    place, classes = [lesson.name for lesson in lessons].index(RANDOM), distilled_set.num_classes
+    fixed = [*lessons[:place], *lessons[place + 1 :]]
+    first = len(fixed) / len(lessons)
+    marks = train(fixed, exam, asked.schooling, classes, context.part(0, first))
+    drawn = train_drawn(
+        lambda seed: [_random(distilled_set, asked, seed)], exam, asked.schooling, classes, context.part(first, 1)
+    )
+    return [*marks[:place], *drawn, *marks[place:]]
+
+
+def _random(distilled_set: DistilledSet, asked: Asked, seed: int) -> Lesson:
+    """As many images of each class as are kept, drawn by the student's ``seed``."""
+    labels = distilled_set.labels
+    counts = np.bincount(labels[asked.kept], minlength=distilled_set.num_classes)
+    return _lesson(RANDOM, distilled_set, drawn_by_class(labels, counts, (asked.seed, seed)), asked)
 
 
 def _lessons(distilled_set: DistilledSet, asked: Asked) -> tuple[list[Lesson], tuple[str, ...]]:
-    """The lessons, and sentences about what is not among them. Raises ImpossibleRequest where nothing can be taught."""
-    kept = np.flatnonzero(asked.kept)
-    whole = np.arange(len(distilled_set))
-    random = random_of_each(distilled_set.labels, asked.kept, asked.seed)
-    lessons = [_lesson(name, distilled_set, ids, asked) for name, ids in ((WHOLE, whole), (KEPT, kept), (RANDOM, random))]
+    """The lessons, the random one being the first seed's, and sentences about what is not among them. Raises
+    ImpossibleRequest where nothing can be taught."""
+    kept, whole = np.flatnonzero(asked.kept), np.arange(len(distilled_set))
+    lessons = [_lesson(name, distilled_set, ids, asked) for name, ids in ((WHOLE, whole), (KEPT, kept))]
+    lessons.append(_random(distilled_set, asked, asked.schooling.seeds[0]))
     factor = asked.combine.factor
     if factor == 1 or (why_not := sides_that_fit(distilled_set, factor)):
-        return lessons, (ONE_DRAW, *([f"Mosaics were not taught: {why_not}"] if factor > 1 else []))
+        return lessons, (OWN_DRAW, *([f"Mosaics were not taught: {why_not}"] if factor > 1 else []))
     combined, repeated = combine(distilled_set, asked.combine)
     mosaics = _lesson(f"mosaics of {factor} x {factor}", combined.set, np.arange(len(combined.set)), asked)
     fewer = _first_of_each(distilled_set.labels, asked.order, combined.set.per_class)
@@ -125,7 +144,8 @@ def _lessons(distilled_set: DistilledSet, asked: Asked) -> tuple[list[Lesson], t
     said = [f"{repeated:,} tiles are of images that are in a mosaic already, to fill their class's last one."] * (
         repeated > 0
     )
-    return lessons, (ONE_DRAW, SEEN_LARGE, *said)
+    cropped = asked.schooling.augment and asked.schooling.crop < 1
+    return lessons, (OWN_DRAW, f"{SEEN_LARGE}." if cropped else f"{SEEN_LARGE}; {WITHOUT_CROPS}", *said)
 
 
 def _enlarged(mosaics: Lesson, factor: int) -> Lesson:

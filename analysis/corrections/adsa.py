@@ -26,7 +26,7 @@ from data.errors import ImpossibleRequest
 HARDLY_FALLS = 0.05
 AT_A_BOUND = 1e-3
 TAUS_SHOWN = 61
-Criterion = Literal["spread", "normalised spread"]
+Criterion = Literal["spread", "NSD"]
 ALL_ALIKE = "All classes have the same original count, so there is nothing to take away: every tau does the same."
 
 
@@ -43,7 +43,7 @@ class Curve:
         return np.nanmean(self.confidence, axis=1)
 
     def value(self, criterion: Criterion) -> np.ndarray:
-        """The standard deviation over classes, or that over their mean, (T,); NaN with fewer than two."""
+        """The standard deviation over classes, or that over their mean (NSD), (T,); NaN with fewer than two."""
         absolute = spread(self.confidence)
         return absolute if criterion == "spread" else ratio(absolute, self.mean)
 
@@ -83,11 +83,11 @@ def adsa(
 
     "automatic" looks for the tau between ``lowest`` and ``highest`` that minimises the standard deviation over classes of
     the mean own-class probability; "fixed" takes ``tau``. That spread, the paper's, also falls where all classes become
-    unsure: where a teacher hardly knows the tail it can take the labels far beyond an even balance. The "normalised spread",
-    over the mean confidence, does so less. ``temperature`` is the one at which the labels will be read and the search reads
-    them (relabelled trees are taught at 20); it is not built into the new labels. A class whose count is 0 has no
-    logarithm: its count is taken for ``empty_counts_as``. Raises ImpossibleRequest for a search among fewer than two
-    classes with samples, or with nothing between its bounds.
+    unsure: where a teacher hardly knows the tail it can take the labels far beyond an even balance. The "NSD" (normalised
+    standard deviation, arXiv 2312.05508), that spread over the mean confidence, does so less. ``temperature`` is the one at
+    which the labels will be read and the search reads them (relabelled trees are taught at 20); it is not built into the new
+    labels. A class whose count is 0 has no logarithm: its count is taken for ``empty_counts_as``. Raises ImpossibleRequest
+    for a search among fewer than two classes with samples, or with nothing between its bounds.
     """
     counts, counted = known_counts(distilled_set, empty_counts_as)
     log_prior = log_prior_of(counts)
@@ -137,10 +137,7 @@ def _figures(looked: Curve, tau: float, n: int, basis: str) -> tuple[Figure, ...
     figures = [Figure("Tau", tau, f"what is taken away of the logarithm of the class frequencies; {basis}", n)]
     said = {
         "spread": ("Spread of class confidence", "standard deviation over classes of the mean own-class probability"),
-        "normalised spread": (
-            "Normalised spread of class confidence",
-            "that standard deviation over the mean of the classes",
-        ),
+        "NSD": ("NSD of class confidence", "that standard deviation over the mean of the classes"),
     }
     for criterion, (label, what) in said.items():
         for when, at in (("before", looked.at(0.0)), ("after", looked.at(tau))):
@@ -166,7 +163,7 @@ def _agreement_caveats(agreed: tuple[int, int], n: int, tau: float) -> tuple[str
         return ()
     return (
         f"The most probable class is the hard label for {after / n:.1%} of the samples, where it was for {before / n:.1%}: "
-        f"tau {tau:.3g} takes away more than the class frequencies put in. Minimise the normalised spread instead, or fix "
+        f"tau {tau:.3g} takes away more than the class frequencies put in. Minimise the NSD instead, or fix "
         "tau at 1.",
     )
 
@@ -193,7 +190,7 @@ def _tables(distilled_set: DistilledSet, looked: Curve, tau: float) -> dict[str,
             {
                 "tau": looked.taus,
                 "spread": looked.value("spread"),
-                "normalised_spread": looked.value("normalised spread"),
+                "nsd": looked.value("NSD"),
                 "mean_confidence": looked.mean,
             }
         )

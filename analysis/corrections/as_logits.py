@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import tempfile
 import weakref
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 
 from analysis.context import Context
+from data.disk_room import reserve
 from data.errors import ImpossibleRequest
 from data.soft_labels import DenseSoftLabels, Ids, Kind, SoftLabels, TopKSoftLabels, rows_a_chunk
 
@@ -107,22 +107,13 @@ def _room(shape: tuple[int, int]) -> torch.Tensor:
         return torch.empty(shape)
     try:
         with tempfile.TemporaryFile() as file:
-            _reserve(file.fileno(), size)
+            reserve(file.fileno(), size)
             return torch.from_numpy(np.memmap(file, np.float32, "r+", shape=shape))
     except OSError as error:
         raise ImpossibleRequest(
             f"the label source needs {size / 2**20:,.0f} MiB of temporary space to be read ({error.strerror or error}); "
             "free some and try again."
         ) from error
-
-
-def _reserve(file: int, size: int) -> None:
-    """Make ``file`` that large. Where the system can, the disk gives the room now: it could not refuse it later, when what
-    is mapped into memory is written."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(file, 0, size)
-    else:
-        os.ftruncate(file, size)
 
 
 def _without_infinities(values: torch.Tensor, ids: Ids) -> torch.Tensor:
@@ -135,6 +126,6 @@ def _refuse(broken: torch.Tensor, ids: Ids) -> None:
     if bool(broken.any()):
         sample = int(np.asarray(ids)[int(broken.int().argmax())])
         raise ImpossibleRequest(
-            f"the soft label of sample {sample} holds values that are not numbers; repair that row or choose another label "
-            "source."
+            f"the soft label of sample {sample} holds values that are not numbers, or too large for float32; repair that "
+            "row or choose another label source."
         )

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from analysis.balance.class_sums import add_by_class
 from analysis.context import Context
 from analysis.embedding import embed
 from analysis.neighbours import unit_rows
@@ -72,7 +73,7 @@ def class_prototypes(distilled_set: DistilledSet, embedding: str, kind: Kind, co
     labels, classes = distilled_set.labels, distilled_set.num_classes
     total = np.zeros((classes, vectors.shape[1]))
     for start in range(0, len(vectors), ROWS_A_CHUNK):
-        np.add.at(total, labels[start : start + ROWS_A_CHUNK], vectors[start : start + ROWS_A_CHUNK])
+        add_by_class(total, labels[start : start + ROWS_A_CHUNK], vectors[start : start + ROWS_A_CHUNK])
     if kind == "mean":
         return Prototypes(vectors, labels, unit_rows(total), total)
     medoid, second = _medoids(vectors, labels, total)

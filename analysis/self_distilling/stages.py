@@ -81,13 +81,13 @@ def distil(
 
 
 def agreeing(stage: Stage, pupils: Pupils) -> torch.Tensor:
-    """Whether the stage names the given class, bool (n,), fold after fold."""
-    return torch.cat([said == given for said, given in zip(stage.classes, pupils.classes, strict=True)])
+    """Whether the stage names the given class, bool (n,) on the CPU, fold after fold."""
+    return torch.cat([said == given for said, given in zip(stage.classes, pupils.classes, strict=True)]).cpu()
 
 
 def differing(stage: Stage, other: Stage) -> torch.Tensor:
-    """Whether two stages name different classes, bool (n,), fold after fold."""
-    return torch.cat([one != two for one, two in zip(stage.classes, other.classes, strict=True)])
+    """Whether two stages name different classes, bool (n,) on the CPU, fold after fold."""
+    return torch.cat([one != two for one, two in zip(stage.classes, other.classes, strict=True)]).cpu()
 
 
 def _stage(number: int, chains: list[Chain], pupils: Pupils, context: Context) -> Stage:

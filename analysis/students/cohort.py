@@ -26,12 +26,17 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from analysis.device import rows_that_fit
 from analysis.students.losses import LossFunction
+from analysis.students.task import Network
 
 PASSES_A_STEP = 3
 """A step of training takes about three times as long as judging its images: forward, and backward twice."""
 IMAGES_A_PASS = 250
 CHANNELS_IN_FLIGHT = 256
 """How many maps of an image's size are held while it is judged, roughly, in any of the networks."""
+
+MAPS_OF_CONVNET, MAPS_OF_RESNET = 6, 1_500
+"""Maps of an image's size that a student needs to learn from it, of a ConvNet by its width and of a ResNet-18 in all: what
+is saved for going backward, which counts 3.1 and 1,151, and room for gradients and copies."""
 
 Worked = Callable[[float], None]
 """Told how many images one student was taken through, forward, since it was told last."""
@@ -45,6 +50,13 @@ class Cohort(ABC):
     """
 
     parameters: list[torch.Tensor]
+    at_once: int
+    """How many students hold what they compute in memory at a time."""
+
+    @staticmethod
+    def maps_held(network: Network, width: int) -> int:
+        """How many maps of an image's size each further student adds to what is held while they learn."""
+        return 0
 
     @abstractmethod
     def teach(
@@ -57,7 +69,8 @@ class Cohort(ABC):
     def answers(self, images: torch.Tensor, worked: Worked) -> torch.Tensor:
         """What each student takes images (M, ch, H, W) for, int64 (S, M) on the CPU."""
         device = self.parameters[0].device
-        rows = rows_that_fit(4 * CHANNELS_IN_FLIGHT * images.shape[2] * images.shape[3], device, IMAGES_A_PASS)
+        row = 4 * CHANNELS_IN_FLIGHT * images.shape[2] * images.shape[3] * self.at_once
+        rows = rows_that_fit(row, device, IMAGES_A_PASS)
         with torch.inference_mode():
             parts = [self.logits(part.to(device), worked).argmax(dim=2).cpu() for part in images.split(rows)]
         return torch.cat(parts, dim=1)
@@ -73,7 +86,7 @@ class Cohort(ABC):
 
 class OneByOne(Cohort):
     def __init__(self, networks: Sequence[nn.Module], loss: LossFunction) -> None:
-        self._networks, self._loss = networks, loss
+        self._networks, self._loss, self.at_once = networks, loss, 1
         self.parameters = [parameter for network in networks for parameter in network.parameters()]
 
     def teach(
@@ -99,9 +112,13 @@ class OneByOne(Cohort):
 class AllAtOnce(Cohort):
     """By ``torch.func``: the students' weights are stacked, and one call goes through all of them."""
 
+    @staticmethod
+    def maps_held(network: Network, width: int) -> int:
+        return {"convnet": MAPS_OF_CONVNET * width, "resnet18": MAPS_OF_RESNET, "linear": 0}[network]
+
     def __init__(self, networks: Sequence[nn.Module], loss: LossFunction) -> None:
         self._weights, _ = stack_module_state(list(networks))
-        self.parameters = list(self._weights.values())
+        self.parameters, self.at_once = list(self._weights.values()), len(networks)
         frame = copy.deepcopy(networks[0]).to("meta")
 
         def logits(weights: dict[str, torch.Tensor], images: torch.Tensor) -> torch.Tensor:

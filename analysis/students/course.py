@@ -10,7 +10,7 @@ from functools import cached_property
 import pandas as pd
 import torch
 
-from analysis.device import SHARE, free_bytes
+from analysis.device import SHARE, free_bytes, rows_that_fit
 from analysis.even_sample import evenly_over_classes
 from analysis.students.augmentation import Strength, augmented, drawn
 from analysis.students.batches import Batches, generator
@@ -23,6 +23,8 @@ from analysis.students.task import Exam, Lesson, Schooling
 CURVE_POINTS = 12
 MOST_ASKED_ON_THE_WAY = 300
 """The learning curve is of at most this many images of the exam, the same ones every time."""
+COPIES_OF_A_BATCH = 4
+"""As it was stored, brought to the device, augmented, and augmented together with the other students'."""
 CURVE = ("step", "accuracy", "loss")
 
 
@@ -58,9 +60,16 @@ class Course:
         """Places in the exam, int64."""
         return torch.from_numpy(evenly_over_classes(self.exam.labels.numpy(), MOST_ASKED_ON_THE_WAY))
 
-    @cached_property
+    def side_by_side(self, students: int) -> int:
+        """How many of the ``students`` fit into memory at once, each with its batch and what its cohort holds of it."""
+        channels, height, length = self.lesson.images.shape[1:]
+        held = COPIES_OF_A_BATCH * channels + self.cohort.maps_held(self.schooling.network, self.schooling.width)
+        images = min(self.schooling.batch, len(self.lesson))
+        return rows_that_fit(4 * images * height * length * held, self.device, students)
+
     def taught(self) -> tuple[torch.Tensor, ...]:
-        """The lesson's images, labels and, where there are any, soft labels; on the device where they fit there."""
+        """The lesson's images, labels and, where there are any, soft labels; on the device where they fit there. Not kept
+        here: a course outlives its run, and the device has no room for the lessons of all."""
         parts = (self.lesson.images, self.lesson.labels, self.lesson.logits)
         tensors = [part for part in parts if part is not None]
         fits = sum(part.nbytes for part in tensors) <= free_bytes(self.device) // SHARE
@@ -81,6 +90,7 @@ class Run:
         self._optimiser = torch.optim.SGD(
             self._cohort.parameters, schooling.learning_rate, schooling.momentum, weight_decay=schooling.decay
         )
+        self._taught = course.taught()
         self._batches = [Batches(seed, len(course.lesson), schooling.batch) for seed in seeds]
         self._step, self._since_point = 0, 0
         self._losses = torch.zeros(len(seeds))
@@ -117,12 +127,12 @@ class Run:
 
     def _batch(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """Images (S, B, ch, H, W), labels (S, B) and soft labels (S, B, C) or None, on the device."""
-        images, labels, *soft = self._course.taught
+        images, labels, *soft = self._taught
         schooling, device = self._course.schooling, self._course.device
         ids = torch.stack([batches.at(self._step) for batches in self._batches]).to(images.device)
         shown = images[ids].to(device)
         if schooling.augment:
-            strength = Strength(mirror=schooling.mirror)
+            strength = Strength(mirror=schooling.mirror, crop=schooling.crop)
             draws = (drawn(ids.shape[1], strength, generator(seed, "augment", self._step)) for seed in self._seeds)
             # One student at a time, so that not even rounding depends on how many there are.
             shown = torch.stack([augmented(each, numbers, strength) for each, numbers in zip(shown, draws, strict=True)])

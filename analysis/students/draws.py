@@ -13,7 +13,7 @@ from analysis.students.task import Exam, Lesson, Marks, Schooling
 from analysis.students.training import train
 
 
-def drawn_by_class(labels: np.ndarray, counts: np.ndarray, seed: int) -> np.ndarray:
+def drawn_by_class(labels: np.ndarray, counts: np.ndarray, seed: int | Sequence[int]) -> np.ndarray:
     """Ids int64, ascending: ``counts`` (C,) samples of each class at random, or all where ``labels`` (N,) have fewer."""
     order = np.lexsort((np.random.default_rng(seed).random(len(labels)), labels))
     sizes = np.bincount(labels, minlength=len(counts))

@@ -127,7 +127,8 @@ def _relative(probabilities: torch.Tensor, hard: torch.Tensor) -> torch.Tensor:
 
 
 def _zipf(evidence: torch.Tensor, hard: torch.Tensor) -> torch.Tensor:
-    """1 / rank of each class by falling ``evidence``, without the target's, summing to 1; 0 at the target."""
-    rank = evidence.argsort(dim=1, descending=True).argsort(dim=1)
+    """1 / rank of each class by falling ``evidence``, equal ones in their order, so that every device ranks them alike;
+    without the target's, summing to 1; 0 at the target."""
+    rank = evidence.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
     zipf = (1 / (1 + rank.to(evidence.dtype))).masked_fill(_is_target(evidence, hard), 0)
     return zipf / zipf.sum(dim=1, keepdim=True)

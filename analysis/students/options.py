@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from analysis.registry import Between
@@ -16,6 +17,7 @@ Width = Annotated[int, Between(4, 512)]
 Steps = Annotated[int, Between(1, 1_000_000)]
 LearningRate = Annotated[float, Between(1e-6, 10)]
 Seeds = Annotated[int, Between(1, 100)]
+Crop = Annotated[float, Between(0.05, 1.0)]
 
 
 def schooling(
@@ -33,9 +35,16 @@ def schooling(
     )
 
 
+def cropped(schooling: Schooling, crop: float) -> Schooling:
+    """With random resized crops of at least ``crop`` of the area, where there is augmentation for them to be part of."""
+    return replace(schooling, crop=crop) if schooling.augment else schooling
+
+
 def schooled(schooling: Schooling) -> str:
     """How the students learnt, in words."""
     names = {"convnet": f"ConvNet-3, {schooling.width} wide", "resnet18": "ResNet-18", "linear": "linear classifier"}
     augmented = "augmented" if schooling.augment else "not augmented"
+    if schooling.augment and schooling.crop < 1:
+        augmented += f" with random crops of {100 * schooling.crop:.3g}% of the image or more"
     count = len(schooling.seeds)
     return f"{count} seed{'s' if count != 1 else ''}, {names[schooling.network]}, {schooling.steps:,} steps, {augmented}"

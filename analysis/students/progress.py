@@ -26,7 +26,7 @@ class Progress:
 
         def worked(images: float) -> None:
             self._done += images
-            self._context.report(min(1.0, self._done / max(self._total, 1.0)), f"students learn from '{lesson}'")
+            self._context.report(min(1.0, self._done / max(self._total, 1.0)), f"students learn from: {lesson}")
 
         return worked
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from analysis.probes.convnet_training import TrainingSettings
 from analysis.probes.reference_model import judged_by_reference_model
 from analysis.students.draws import drawn_by_class
 from analysis.students.material import MOST_ASKED, MOST_EXAM_BYTES, exam_of
-from analysis.students.task import Lesson, Loss
+from analysis.students.task import Exam, Lesson, Loss
 from data.distilled_set import DistilledSet, Reference
 from data.errors import ImpossibleRequest
 from data.images import Images
@@ -48,6 +49,13 @@ class RealImages:
         return int(np.maximum(counts - np.bincount(self.labels, minlength=len(counts)), 0).sum())
 
 
+def asked_and_taught(exam: Exam, images: torch.Tensor) -> int:
+    """How many images of the ``exam`` are, pixel for pixel, among those that a student learns from, ``images`` (n, ch, H, W)
+    in the same space."""
+    taught = {_digest(image) for image in images}
+    return sum(_digest(image) in taught for image in exam.images)
+
+
 def real_images(distilled_set: DistilledSet, most: int, soft: bool, width: int, context: Context) -> RealImages:
     """At most ``most`` images of the reference, evenly over the classes.
 
@@ -65,6 +73,10 @@ def real_images(distilled_set: DistilledSet, most: int, soft: bool, width: int, 
     seen = exam_of(replace(distilled_set, test=part))
     logits = _labelled(distilled_set, part, width, context) if soft else None
     return RealImages(seen.images, seen.labels.numpy(), len(reference.labels), logits)
+
+
+def _digest(image: torch.Tensor) -> bytes:
+    return hashlib.blake2b(image.contiguous().numpy().tobytes(), digest_size=16).digest()
 
 
 def _labelled(distilled_set: DistilledSet, part: Reference, width: int, context: Context) -> torch.Tensor:

@@ -60,7 +60,8 @@ class Schooling:
     """How every student learns: ``steps`` batches of ``batch`` images, a cosine-decayed ``learning_rate``; ``width`` filters
     a layer of the ConvNet. Students differ in their ``seeds`` only, which draw weights, batches and augmentation.
 
-    ``mirror`` lets augmentation mirror images, where that leaves them what they are (``material.may_mirror``)."""
+    ``mirror`` lets augmentation mirror images, where that leaves them what they are (``material.may_mirror``), and ``crop``
+    is the smallest share of an image's area that it may show alone, enlarged (random resized crops); 1 shows all."""
 
     network: Network = "convnet"
     width: int = 32
@@ -71,6 +72,7 @@ class Schooling:
     decay: float = 5e-4
     augment: bool = True
     mirror: bool = False
+    crop: float = 1.0
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
 
 

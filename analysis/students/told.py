@@ -15,7 +15,7 @@ from analysis.students.comparison import Estimate, Paired, group_accuracies, hol
 from analysis.students.task import Marks
 from data.distilled_set import DistilledSet
 
-POINTS = "points"
+POINTS = "percentage points"
 FEW_SEEDS = "fewer than three seeds tell nothing about their spread"
 
 
@@ -44,7 +44,8 @@ class Marked:
 
     @property
     def basis(self) -> str:
-        return f"of {len(self.labels):,} real test images; {self.how}; the interval holds the chance of seeds"
+        held = "; the interval holds the chance of seeds" if self.seeds >= FEWEST_FOR_A_MEAN else ""
+        return f"of {len(self.labels):,} real test images; {self.how}{held}"
 
     def accuracy(self, place: int) -> np.ndarray:
         """Each seed's share of right answers, (S,)."""
@@ -207,7 +208,21 @@ def common_caveats(marked: Marked, counts_known: bool) -> tuple[str, ...]:
         )
     elif not counts_known:
         caveats.append("The original training counts are not known; classes are grouped by this set's own labels instead.")
+    caveats += _diverged(marked)
     missing = int((np.bincount(marked.labels, minlength=marked.num_classes) == 0).sum())
     if missing:
         caveats.append(f"The exam asks nothing of {missing:,} of {marked.num_classes:,} classes.")
     return tuple(caveats)
+
+
+def _diverged(marked: Marked) -> list[str]:
+    """Lessons with students whose loss left all numbers: what they answer is no measure of what they were taught."""
+    caveats = []
+    for marks in marked.marks:
+        broken = marks.curve.loc[~np.isfinite(marks.curve["loss"].to_numpy(dtype=float)), "seed"].nunique()
+        if broken:
+            caveats.append(
+                f"{broken} of {marked.seeds} students of '{marks.lesson}' diverged: their loss is no number any more and "
+                "their answers tell nothing of the labels, yet they count in every figure; take a smaller learning rate."
+            )
+    return caveats

@@ -27,11 +27,11 @@ def train(
 ) -> list[Marks]:
     """Train one student for each of ``lessons`` and seeds of ``schooling``, and let it answer the whole ``exam``.
 
-    A student depends on its lesson, the schooling and its seed only: it is the same whatever others learn beside it, and
-    students of one seed start from the same weights. With ``context.cache`` marks are kept, and a cancelled run goes on
-    where it was. The mean learning curve of each lesson's students is drafted on the way. ``cohort`` is how a lesson's
-    students learn side by side; where None, the faster way on the device. Raises ImpossibleRequest where lessons and exam
-    do not fit each other, or a lesson lacks what its loss needs.
+    A student depends on its lesson, the schooling and its seed only: it is the same whatever others learn beside it (on an
+    accelerator but for rounding, which no two runs there need share), and students of one seed start from the same weights.
+    With ``context.cache`` marks are kept, and a cancelled run goes on where it was. The mean learning curve of each lesson's
+    students is drafted on the way. ``cohort`` is how a lesson's students learn side by side; where None, the faster way on
+    the device. Raises ImpossibleRequest where lessons and exam do not fit each other, or a lesson lacks what its loss needs.
     """
     _check(lessons, exam, schooling)
     device = pick(context.device)
@@ -79,9 +79,13 @@ def _known(checkpoint: Checkpoint, seeds: Sequence[int]) -> dict[int, StudentMar
 
 
 def _trained(course: Course, checkpoint: Checkpoint, seeds: tuple[int, ...], progress: Progress) -> dict[int, StudentMarks]:
-    name = course.lesson.name
-    run = Run(course, seeds, checkpoint)
-    return run.marks(progress.of(name), lambda curve: progress.draft(name, curve))
+    """Marks by seed; in groups where all students at once would not fit into memory."""
+    name, size = course.lesson.name, course.side_by_side(len(seeds))
+    marks: dict[int, StudentMarks] = {}
+    for start in range(0, len(seeds), size):
+        run = Run(course, seeds[start : start + size], checkpoint)
+        marks |= run.marks(progress.of(name), lambda curve: progress.draft(name, curve))
+    return marks
 
 
 def _together(lesson: str, marks: dict[int, StudentMarks], seeds: Sequence[int]) -> Marks:

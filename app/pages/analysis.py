@@ -10,14 +10,15 @@ import streamlit as st
 
 from analysis.findings import Findings
 from analysis.registry import Analysis
-from app.analysis_order import MOST_FOR_ALL
+from app.analysis_order import why_not_yet
 from app.column_words import capital, with_class_names, words
 from app.compress_panel import compress_section
 from app.contact_sheet import contact_sheet
-from app.figures import heat_map, per_class_chart, scatter_map
+from app.figures import BARE, heat_map, per_class_chart, scatter_map
 from app.headline_words import changed_words, nothing_stands_out, unsaid, untold
 from app.interval_bars import interval_ends
 from app.jobs import run_progress
+from app.needs import needs_words
 from app.notes import notes
 from app.pages.browse import lassoed_ids
 from app.parameter_form import parameter_form
@@ -25,11 +26,11 @@ from app.selection import current_set
 from app.services import services
 from app.shown_table import show_table
 from app.table_figures import first_measure, is_measure, measures_of, table_chart
+from app.task_panel import act
 from app.tiles import captions
 from app.tree_writing import write_pruned_section
 from app.words import plain, show_error
 from data.distilled_set import DistilledSet
-from data.errors import StillroomError
 from data.sample_query import SampleQuery
 from data.workspace import RunRecord, SetRecord
 
@@ -37,7 +38,7 @@ WORST = 60
 MOST_ROWS = 1_000
 FEW_ROWS = 30
 FIGURE_PX = 255  # three beside each other at 1280 pixels, two at 1000
-MATRIX_PX = 400  # two beside each other at 1280 pixels
+MATRIX_PX = 390  # two beside each other at 1280 pixels
 LABEL_LETTERS = 36
 COUNT, GROUP = "n", "group"
 """How many samples a class has, and the per-class column that says head, medium or tail; that colours the chart."""
@@ -65,7 +66,7 @@ def _page(entry: Analysis) -> None:
     st.caption(f"After {entry.paper}")
     missing = entry.missing(distilled_set)
     if missing:
-        st.info(f"This needs {' and '.join(missing)}, which **{plain(record.name)}** does not have.", icon=":material/info:")
+        st.info(needs_words(missing, record.name), icon=":material/info:")
         return
     _form(entry, record, distilled_set)
     _state(entry, record, distilled_set)
@@ -93,20 +94,14 @@ def _form(entry: Analysis, record: SetRecord, distilled_set: DistilledSet) -> No
 
 
 def _start(entry: Analysis, record: SetRecord, parameters: Mapping[str, Any]) -> None:
-    try:
-        services().start(record.id, entry.name, parameters)
-    except StillroomError as error:
-        show_error(error)
-        return
-    st.rerun()
+    act(lambda: services().start(record.id, entry.name, parameters))
 
 
 def _state(entry: Analysis, record: SetRecord, distilled_set: DistilledSet) -> None:
     """What the latest run is doing, or how it ended where that was not well."""
     runs = services().workspace.runs(record.id, entry.name)
     if not runs:
-        why = " A large set is asked only the most common questions by itself." if len(distilled_set) > MOST_FOR_ALL else ""
-        st.info(f"Not run yet on this set.{why}", icon=":material/play_circle:")
+        st.info(f"Not run yet on this set.{why_not_yet(entry, len(distilled_set))}", icon=":material/play_circle:")
         if st.button("Run it now", type="primary", icon=":material/play_arrow:", help="With the usual parameters"):
             _start(entry, record, {})
         return
@@ -116,16 +111,20 @@ def _state(entry: Analysis, record: SetRecord, distilled_set: DistilledSet) -> N
         show_error(f"The last run failed: {runs[0].message}")
     elif runs[0].status == "interrupted":
         st.warning(
-            "The last run was cut off when the app stopped. Run it again; what it had embedded is kept.",
+            "The last run was cut off when the app stopped. Run again, it goes on from what it had kept by then.",
             icon=":material/warning:",
         )
-        if st.button("Run it again", type="primary", icon=":material/play_arrow:"):
-            _start(entry, record, runs[0].parameters)
+        _run_again(entry, record, runs[0])
     elif runs[0].status == "cancelled":
-        st.warning(
-            "The last run was cancelled. What is below is from the one before, where there was one.",
-            icon=":material/cancel:",
-        )
+        before = services().findings(record.id, entry.name) is not None
+        below = "What is below is from the one before." if before else "Run again, it goes on from what it had kept by then."
+        st.warning(f"The last run was cancelled. {below}", icon=":material/cancel:")
+        _run_again(entry, record, runs[0])
+
+
+def _run_again(entry: Analysis, record: SetRecord, run: RunRecord) -> None:
+    if st.button("Run it again", type="primary", icon=":material/play_arrow:", help="With the same parameters"):
+        _start(entry, record, run.parameters)
 
 
 def _headline(entry: Analysis, record: SetRecord, run: RunRecord, findings: Findings) -> None:
@@ -160,7 +159,8 @@ def _charts(record: SetRecord, findings: Findings, distilled_set: DistilledSet) 
         c for c, values in findings.per_class.items() if c not in aside and is_measure(values) and values.notna().any()
     ]
     if len(findings.per_class) and set(measures) - {COUNT}:  # how many samples there are is no finding
-        first = measures.index(findings.headline) if findings.headline in measures else 0
+        told = findings.headline if findings.headline in measures else next(c for c in measures if c != COUNT)
+        first = measures.index(told)
         column = st.selectbox("Per class", measures, index=first, format_func=words)
         event = st.plotly_chart(
             per_class_chart(findings.per_class, column, groups=findings.per_class.get(GROUP)),
@@ -172,7 +172,7 @@ def _charts(record: SetRecord, findings: Findings, distilled_set: DistilledSet) 
         query = SampleQuery(classes=classes or None, among=query.among)
     with st.container(horizontal=True, gap="small"):
         for name, matrix in findings.matrices.items():
-            st.plotly_chart(heat_map(matrix), key=f"matrix {name}", width=MATRIX_PX)
+            st.plotly_chart(heat_map(matrix), key=f"matrix {name}", width=MATRIX_PX, config=BARE)
     return query
 
 
@@ -214,6 +214,8 @@ def _map(record: SetRecord, findings: Findings, distilled_set: DistilledSet) -> 
 
 
 def _worst(entry: Analysis, record: SetRecord, distilled_set: DistilledSet, findings: Findings, chosen: SampleQuery) -> None:
+    if findings.per_sample["score"].isna().all():  # about classes or the set as a whole: no sample can be the worst
+        return
     st.subheader("The worst, worst first")
     if nothing := nothing_stands_out(findings.per_sample["score"]):
         st.caption(nothing)

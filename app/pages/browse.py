@@ -149,10 +149,10 @@ def _label_rows(record: SetRecord, distilled_set: DistilledSet, page: SamplePage
     """A set of labels without images: a table instead of a grid."""
     states = services().workspace.states(record.id, page.ids)
     rows = {"sample": page.ids, "given label": [distilled_set.class_names[distilled_set.labels[i]] for i in page.ids]}
-    for name, source in distilled_set.label_sources.items():
+    for name, source in distilled_set.selectable_sources.items():
         rows[name] = source.probabilities(page.ids).numpy().tolist()
     rows["decision"] = [state_word(states.get(int(i))) or "" for i in page.ids]
-    bars = {name: st.column_config.BarChartColumn(y_min=0, y_max=1) for name in distilled_set.label_sources}
+    bars = {name: st.column_config.BarChartColumn(y_min=0, y_max=1) for name in distilled_set.selectable_sources}
     key = f"rows {record.id}"
     event = st.dataframe(
         pd.DataFrame(rows), hide_index=True, column_config=bars, on_select="rerun", key=key, width="stretch"

@@ -17,10 +17,11 @@ from app.correct_preview import KIND as PREVIEW
 from app.correct_preview import SECONDS_TO_WAIT, Answer, Question, answers, ask, owner_of, question
 from app.correct_sources import proposed_name, sources_section
 from app.jobs import task_words
+from app.needs import HOW_TO_GIVE, needs_words
 from app.parameter_form import parameter_form
 from app.selection import current_set
 from app.services import services
-from app.task_panel import is_under_way, task_panel
+from app.task_panel import act, is_under_way, task_panel
 from app.words import plain, show_error
 from data.distilled_set import GIVEN, DistilledSet
 from data.errors import StillroomError
@@ -29,14 +30,6 @@ from data.workspace import SetRecord
 KIND, TITLE = "correct", "Correcting the labels"
 ORDER = ("adsa", "absld", "prior_matching", "temperature", "self_distillation", "prototypes", "neighbours", "zipf")
 """First what only calibrates, then what makes labels anew; whatever this module does not know comes last, by name."""
-HOW_TO_GIVE = {
-    "soft labels": "open the set with a soft-label file (**Sets**, or `--labels`)",
-    "class counts": "give the original training counts when opening it (**Sets**, or `--counts`)",
-    "images": "open it with its images",
-    "reference": "open it with real images to compare with (`--reference`)",
-    "test split": "open it with a real test split (`--test`)",
-    "crops": "open it with a relabelled tree (`--labels`)",
-}
 
 
 def correct_page() -> None:
@@ -97,9 +90,7 @@ def _question(record: SetRecord, distilled_set: DistilledSet) -> Question | None
     st.caption(f"After {entry.paper}")
     missing = entry.missing(distilled_set)
     if missing:
-        ways = "; ".join(HOW_TO_GIVE.get(need, f"give {need}") for need in missing)
-        needs = " and ".join(missing)
-        st.info(f"This needs {needs}, which **{plain(record.name)}** does not have: {ways}.", icon=":material/info:")
+        st.info(needs_words(missing, record.name), icon=":material/info:")
         return None
     with st.container(border=True):
         parameters: dict[str, Any] = parameter_form(entry, distilled_set)
@@ -177,17 +168,11 @@ def _keep(record: SetRecord, distilled_set: DistilledSet, asked: Question, answe
         width="stretch",
     )
     if pressed:
-        try:
-            _start(record, distilled_set, asked, chosen)
-        except StillroomError as error:
-            show_error(error)
-            return
-        st.session_state[proposed] = chosen  # taken now: another one is proposed from here on
-        st.rerun()
+        act(lambda: _start(record, distilled_set, asked, chosen, proposed))
     task_panel(record.id, KIND, lambda made: _kept(made, asked, taken))
 
 
-def _start(record: SetRecord, distilled_set: DistilledSet, asked: Question, name: str) -> None:
+def _start(record: SetRecord, distilled_set: DistilledSet, asked: Question, name: str, proposed: str) -> None:
     check_name(distilled_set, name)
     running = services()
 
@@ -198,6 +183,7 @@ def _start(record: SetRecord, distilled_set: DistilledSet, asked: Question, name
         return name, asked.key
 
     running.tasks.start(record.id, KIND, TITLE, work)
+    st.session_state[proposed] = name  # taken now: another one is proposed from here on
     running.tasks.wait(record.id, KIND, SECONDS_TO_WAIT)
 
 

@@ -18,7 +18,7 @@ from app.mixes import mixes_section
 from app.selection import current_set
 from app.services import services
 from app.shown_table import show_table
-from app.task_panel import is_under_way, task_panel
+from app.task_panel import act, is_under_way, task_panel
 from app.words import show_error
 from data.curation import CuratedSet, curate
 from data.errors import StillroomError
@@ -87,15 +87,14 @@ def _write_form(record: SetRecord, curated: CuratedSet, wanted: LabelsToWrite) -
         return
     workspace, out = services().workspace, Path(folder).expanduser()
     name = None if chosen == SAME_LAYOUT else chosen
-    try:
+
+    def start() -> None:
         labelled = with_labels(workspace.load(record.id), wanted, name)
         written = replace(curate(labelled, workspace.states(record.id)), mixes=curated.mixes)
         decisions = workspace.decisions(record.id)
         services().tasks.start(record.id, KIND, TITLE, lambda progress: export(written, decisions, out, name, progress))
-    except StillroomError as error:
-        show_error(error)
-        return
-    st.rerun()
+
+    act(start)
 
 
 def _written(manifest: Path) -> None:

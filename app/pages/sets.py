@@ -15,6 +15,7 @@ from app.opening_form import DETECTED, elsewhere_fields, opening_fields
 from app.pictures import show_strip
 from app.selection import chosen_record, switch_to
 from app.services import services
+from app.task_panel import act
 from app.tiles import sheet
 from app.tree_facts import tree_facts
 from app.uploads import keep_upload
@@ -103,7 +104,7 @@ def _welcome() -> None:
 def _open_path() -> None:
     with st.form("open path", border=False):
         path = st.text_input("File or folder", placeholder="/data/distilled/res_DC_CIFAR10_ConvNet_10ipc.pt")
-        with st.expander("Only if Stillroom gets it wrong"):
+        with st.expander("What the files leave out, or Stillroom gets wrong"):
             options = opening_fields()
         if st.form_submit_button("Open", type="primary") and path.strip():
             _open(Path(path.strip()).expanduser(), options)
@@ -209,11 +210,11 @@ def _label_sources(distilled_set: DistilledSet) -> None:
     rows += [
         {
             "label source": "given soft label" if name == GIVEN else name,
-            "kind": source.kind if source.one_row_each else f"{source.kind} of crops",
+            "kind": _kind(name, source, distilled_set),
             "dtype": str(source.dtype).removeprefix("torch."),
             "shape": f"({_stored_rows(source)}, {source.num_classes})",
         }
-        for name, source in distilled_set.label_sources.items()
+        for name, source in distilled_set.selectable_sources.items()
     ]
     st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
 
@@ -249,13 +250,11 @@ def _forget_button(record: SetRecord) -> None:
 
 
 def _apply(record: SetRecord, options: OpenOptions) -> None:
-    try:
+    def apply() -> None:
         services().workspace.set_options(record.id, options)
         services().start_first(record.id)
-    except StillroomError as error:
-        show_error(error)
-        return
-    st.rerun()
+
+    act(apply)
 
 
 def _list_of_sets(records: list[SetRecord]) -> None:
@@ -279,6 +278,12 @@ def _list_of_sets(records: list[SetRecord]) -> None:
     if chosen.selection.rows:
         switch_to(records[chosen.selection.rows[0]].id)
         st.rerun()
+
+
+def _kind(name: str, source: SoftLabels, distilled_set: DistilledSet) -> str:
+    if name in distilled_set.derived_sources:
+        return f"{source.kind}, corrected here"
+    return source.kind if source.one_row_each else f"{source.kind} of crops"
 
 
 def _stored_rows(source: SoftLabels) -> int:

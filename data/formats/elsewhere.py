@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from data.class_counts import read_class_counts
-from data.distilled_set import DistilledSet
+from data.distilled_set import DistilledSet, Provenance
 from data.errors import UnreadableInput
 from data.formats.trees_beside import SeveralFiles
 from data.real_images import real_images
 
-Opener = Callable[[Path], DistilledSet]
+Opener = Callable[[str], DistilledSet]
 
 
 def with_elsewhere(opened: DistilledSet, open_other: Opener) -> DistilledSet:
@@ -20,24 +20,34 @@ def with_elsewhere(opened: DistilledSet, open_other: Opener) -> DistilledSet:
 
     The files read count among its own, so that a change in them is noticed. Raises UnreadableInput.
     """
-    options = opened.provenance.options
+    options, itself = opened.provenance.options, opened.provenance
     if options.counts is not None:
         path = Path(options.counts).absolute()
         counts = read_class_counts(path, opened.class_names)
         opened = _with_files(replace(opened, class_counts=counts), (path,))
     for what, named in (("reference", options.reference), ("test", options.test)):
         if named is not None:
-            opened = _with_real_images(opened, what, Path(named), open_other)
+            opened = _with_real_images(opened, what, _opened_other(named, what, itself, open_other))
     return opened
 
 
-def _with_real_images(opened: DistilledSet, what: str, path: Path, open_other: Opener) -> DistilledSet:
+def _opened_other(named: str, what: str, itself: Provenance, open_other: Opener) -> DistilledSet:
     try:
-        found = open_other(path)
+        found = open_other(named)
     except UnreadableInput as error:
         raise UnreadableInput(f"the {what} cannot be opened: {error}") from error
-    if found.provenance.path == opened.provenance.path:
+    other = found.provenance
+    if other.path == itself.path or _read_from(other, itself.path) or _read_from(itself, other.path):
         raise UnreadableInput(f"the {what} is the set itself; name a file or folder of real images.")
+    return found
+
+
+def _read_from(origin: Provenance, file: Path) -> bool:
+    """Whether ``file`` is one of those read for what was opened as a folder around it."""
+    return file.is_relative_to(origin.path) and file in origin.files
+
+
+def _with_real_images(opened: DistilledSet, what: str, found: DistilledSet) -> DistilledSet:
     real = real_images(found, opened.class_names, what)
     held = {what: real.reference}
     return _with_files(replace(opened, **held), real.files, real.warnings)  # type: ignore[arg-type]

@@ -103,8 +103,8 @@ def test_bias_decomposition__nothing_is_guessed(long_tailed: DistilledSet) -> No
     found = analysis.run("bias_decomposition", long_tailed)
     assert all(told.value is None for told in found.summary) and not found.tables
     said = [caveat for caveat in found.caveats if caveat.startswith("Missing")]
-    assert len(said) == 4 and any("balanced_teacher" in caveat for caveat in said)
-    assert sum("balanced_set" in caveat for caveat in said) == 2
+    assert len(said) == 4 and any("'balanced teacher'" in caveat for caveat in said)
+    assert sum("'balanced set'" in caveat for caveat in said) == 2
     assert found.per_sample["score"].isna().all() and not found.per_sample["flag"].any() and found.headline is None
 
 

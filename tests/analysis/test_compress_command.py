@@ -52,6 +52,7 @@ def test_compress__leaves_out_what_people_pruned(path, tmp_path):
         (["--param", "mosaic=2", "--out", "{}/out"], "has no parameter 'mosaic'"),
         (["--prunes", "{}/nowhere/p.jsonl"], "new file in a folder that is there"),
         (["--out", "{}"], "not empty"),
+        (["--out", "{}", "--prunes", "{}/p.jsonl"], "not empty"),
     ],
 )
 def test_compress__impossible_is_one_sentence_and_writes_nothing(path, tmp_path, capsys, words, sentence):

@@ -14,6 +14,7 @@ from data.distilled_set import GIVEN
 from data.formats import open_set
 from tests.data.sets import N, make
 from tests.data.trees import make_tree
+from tests.refusal import contents
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def test_export__a_tree_is_rescaled_row_by_row(tmp_path):
         (["--param", "temperature"], "NAME=VALUE"),
         (["--param", "temperature=0"], "between"),
         (["--param", "heat=1"], "no parameter 'heat'"),
-        (["--derived", "/nowhere"], "cannot be read"),
+        (["--derived", "/nowhere"], "holds no corrected labels"),
     ],
 )
 def test_correct__refuses_in_one_sentence_and_leaves_nothing(made, tmp_path, capsys, more, sentence):
@@ -105,7 +106,7 @@ def test_correct__never_into_the_set(tmp_path, capsys):
         (["--drop-given"], "goes with --labels-from"),
         (["--derived", "D", "--labels-from", "warm"], "no corrected labels 'warm'"),
         (["--derived", "D", "--derived", "D"], "another label source called 'cool'"),
-        (["--derived", "/nowhere"], "cannot be read"),
+        (["--derived", "/nowhere"], "holds no corrected labels"),
     ],
 )
 def test_export__refuses_in_one_sentence(made, tmp_path, capsys, more, sentence):
@@ -124,3 +125,51 @@ def test_export__labels_of_another_set(made, tmp_path, capsys):
     arguments = ["export", str(other.path), "--out", str(tmp_path / "o"), "--derived", str(tmp_path / "d")]
     assert data_main([*arguments, "--labels-from", "cool"]) == 2
     assert "not of this set" in only_line(capsys)
+
+
+def test_correct__a_folder_that_is_taken_is_found_out_before_the_work(made, tmp_path, capsys, monkeypatch):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "mine.txt").write_text("keep")
+    monkeypatch.setattr("analysis.correct_command.derive", lambda *_: pytest.fail("it began to work"))
+    assert correct(made.path, tmp_path / "d") == 2
+    assert "not empty" in only_line(capsys)
+
+
+def test_correct_and_export__never_into_what_is_read(made, tmp_path, capsys):
+    real = make("tensor-folder", tmp_path / "real").path
+    assert correct(made.path, tmp_path / "d") == 0
+    capsys.readouterr()
+    before = contents(tmp_path)
+    assert correct(made.path, real / "d", "--reference", str(real)) == 2
+    assert "--reference" in only_line(capsys)
+    assert correct(made.path, tmp_path / "d" / "e", "--derived", str(tmp_path / "d"), "--name", "second") == 2
+    assert "--derived" in only_line(capsys)
+    for flag, folder in (("--test", real), ("--derived", tmp_path / "d")):
+        assert data_main(["export", str(made.path), flag, str(folder), "--out", str(folder / "new")]) == 2
+        assert f"inside the folder of {flag}" in only_line(capsys)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "more, said",
+    [
+        ([], "are now 'cool'; those it came with are kept as 'given before temperature'."),
+        (["--drop-given"], "are now 'cool'; those it came with are not kept."),
+    ],
+)
+def test_export__says_what_became_of_the_labels_it_came_with(made, more, said, tmp_path, capsys):
+    assert correct(made.path, tmp_path / "d") == 0
+    words = ["--derived", str(tmp_path / "d"), "--labels-from", "cool", "--out", str(tmp_path / "o"), *more]
+    capsys.readouterr()
+    assert data_main(["export", str(made.path), *words]) == 0
+    printed = capsys.readouterr().out
+    assert said in printed and "nothing changed" not in printed
+
+
+def test_export__says_that_a_trees_own_rows_are_not_kept(tmp_path, capsys):
+    made = make_tree("sre2l", tmp_path / "source")
+    labels = ["--labels", str(made.tree)]
+    assert correct(made.images, tmp_path / "d", *labels) == 0
+    words = ["--derived", str(tmp_path / "d"), "--labels-from", "cool", "--out", str(tmp_path / "o")]
+    assert data_main(["export", str(made.images), *labels, *words]) == 0
+    assert "are now 'cool'; those it came with are not kept." in capsys.readouterr().out

@@ -42,7 +42,7 @@ def test_dd_ranking__scores_by_hand_on_fractions(ordinary, monkeypatch):
         module, "real_images", lambda s, most, soft, width, context: real_images(s, most, False, width, context)
     )
     monkeypatch.setattr("analysis.students.real_lessons.RealImages.some", lambda self, name, *rest: self.all(name))
-    found = run("dd_ranking", ordinary, w=0.25, g=0.75, seeds=3)
+    found = run("dd_ranking", ordinary, ior_weight=0.25, augmented_weight=0.75, seeds=3)
     assert figure(found, "HLR").value == pytest.approx(3 / 18) and figure(found, "IOR").value == pytest.approx(3 / 18)
     assert figure(found, "LRS").value == pytest.approx(normalised(0.25 * 3 / 18 - 0.75 * 3 / 18))
     assert figure(found, "ARS").value == pytest.approx(normalised(0.75 * 3 / 18 + 0.25 * 2 / 18))
@@ -75,3 +75,10 @@ def test_dd_ranking__soft_labels_are_asked_for_only_where_there_are_some():
     assert figure(run("dd_ranking", bare, **TINY), "LRS").value is not None
     with pytest.raises(ImpossibleRequest, match="no soft labels"):
         run("dd_ranking", bare, protocol="soft labels", **TINY)
+
+
+def test_dd_ranking__an_exam_that_was_taught_is_said(ordinary):
+    asked = len(ordinary.test.labels)
+    for reference, warned in ((ordinary.test, True), (ordinary.reference, False)):
+        caveats = run("dd_ranking", replace(ordinary, reference=reference), protocol="hard labels", **TINY).caveats
+        assert any(f"{asked} of the exam's {asked} images are in the reference" in said for said in caveats) is warned

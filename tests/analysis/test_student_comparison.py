@@ -58,7 +58,7 @@ def test_student_comparison__the_same_labels_are_not_told_apart(ordinary):
 
 def test_student_comparison__pruned_images_are_learnt_from_no_more(ordinary):
     found = run("student_comparison", ordinary, decided(ordinary, [Decision(4, "prune")]), **TINY)
-    assert found.per_sample["after_label"].tolist()[4] == -1 and found.tables["arms"]["images"].tolist() == [27, 26]
+    assert found.per_sample["after_label"].tolist()[4] == -1 and found.tables["students"]["images"].tolist() == [27, 26]
     assert found.per_sample["score"].isna().all() and not found.per_sample["flag"].any()
 
 
@@ -76,7 +76,7 @@ def test_student_comparison__every_number_is_what_the_marks_say(ordinary, monkey
     assert row["t_test_p_value"] == pytest.approx(oracle.pvalue)
     assert (row["difference_low"], row["difference_high"]) == pytest.approx(tuple(oracle.confidence_interval()))
     assert row["seed_flips_p_value"] == pytest.approx(2 / 2**5)
-    assert found.tables["arms"]["accuracy"].tolist() == pytest.approx([before.mean(), after.mean()])
+    assert found.tables["students"]["accuracy"].tolist() == pytest.approx([before.mean(), after.mean()])
     shown = figure(found, "After less before (chance of seeds)")
     assert shown.value == pytest.approx(100 * row["difference"]) and shown.unit == "percentage points"
     # The exam asks class 0 first, then 1, then 2, six each, and made students know the first ones.

@@ -5,7 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 from analysis.registry import analyses
-from app.analysis_order import FIRST, MENU, MOST_FOR_ALL, menu_order, start_order
+from app.analysis_order import (
+    CURATE,
+    DIAGNOSE,
+    FIRST,
+    MENU,
+    MOST_FOR_ALL,
+    PART,
+    STUDENTS,
+    menu_order,
+    part_of,
+    start_order,
+    why_not_yet,
+)
 
 
 def names(entries) -> list[str]:
@@ -42,3 +54,16 @@ def test_start_order__what_embeds_never_holds_back_what_reads_labels_alone():
     embeds = [any(p.name == "embedding" for p in analyses()[name].parameters) for name in FIRST]
     first = embeds.index(True)
     assert {"soft_labels", "head_tail", "suggestions"} <= set(FIRST[:first]) and FIRST[first] == "label_errors"
+
+
+def test_part_of__what_students_say_and_what_curates_stand_apart():
+    assert part_of(analyses()["compression"]) == CURATE and part_of(analyses()["pareto"]) == STUDENTS
+    assert part_of(replace(analyses()["map"], name="zz_new")) == DIAGNOSE
+    assert set(PART) <= set(analyses()), "no name that was changed is left behind"
+
+
+def test_why_not_yet__only_what_did_not_start_by_itself():
+    entries = analyses()
+    assert "takes minutes" in why_not_yet(entries["student_comparison"], 10)
+    assert why_not_yet(entries["hardness"], MOST_FOR_ALL) == "" and why_not_yet(entries["map"], MOST_FOR_ALL + 1) == ""
+    assert "large set" in why_not_yet(entries["hardness"], MOST_FOR_ALL + 1)

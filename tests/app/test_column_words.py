@@ -13,6 +13,7 @@ from app.column_words import NO_CLASS, capital, with_class_names, words
     [
         ("image_top1_change", "image top-1 change"),
         ("el2n", "EL2N"),
+        ("nsd_low", "NSD low"),
         ("elr_weight", "ELR weight"),
         ("p_given", "P(given)"),
         ("p_value", "p value"),

@@ -70,6 +70,11 @@ def test_proposed_name__source_correction_and_its_number():
     assert proposed_name("", find("zipf"), {"a": 1}, (), ()) == "Zipf labels"
 
 
+def test_proposed_name__what_was_measured_is_no_part_of_it():
+    found = (Figure("Labels changed", 0.09, "", 200, low=0.05, high=0.13), Figure("Stages done", 1, "", 200))
+    assert proposed_name("given", find("self_distillation"), {}, found, ()) == "given, Self-distillation"
+
+
 def test_proposed_name__never_one_that_is_taken():
     assert proposed_name("g", find("zipf"), {"a": 1}, (), ("g, Zipf labels", "g, Zipf labels (2)")) == "g, Zipf labels (3)"
     assert len(proposed_name("x" * 300, find("zipf"), {"a": 1}, (), ())) <= 120

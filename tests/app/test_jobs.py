@@ -62,3 +62,11 @@ def test_run_progress__what_grows_stays_the_same_element(services, monkeypatch):
     (before,), (after,) = (charts(show(services, monkeypatch, {"learning curve": table})) for table in (CURVE, TWO_CURVES))
     assert (before.id, before.spec) == (after.id, after.spec)
     assert before.data.data != after.data.data
+
+
+def test_run_progress__can_be_cancelled_on_its_page(services, monkeypatch):
+    (run,) = (run for run, _ in services.active())
+    shown = show(services, monkeypatch, {})
+    assert shown.main.get("progress")[0].proto.text == "Students learn · estimating the time left"
+    shown.main.button(key=f"stop {run.id}").click().run()
+    assert run.id in services.engine._ended

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
 import pytest
+import torch
 
 from app import services as module
 from app.services import Services, start
 from data.decisions import Decision
+from data.derived_sources import write_derived
 from data.errors import StillroomError
 from tests.data.sets import N, make
 
@@ -77,6 +80,19 @@ def test_start__bad_parameters_queue_nothing(running, set_id):
     with pytest.raises(StillroomError, match="no parameter"):
         running.start(set_id, "soft_labels", {"volume": 1})
     assert running.active() == [] and running.workspace.runs(set_id) == []
+
+
+def test_start__a_derived_source_of_a_set_without_others_asks_anew(running, tmp_path):
+    """It is taken where none is named, so what was found without it is no answer any more."""
+    hard = running.workspace.add_set(make("dc", tmp_path / "hard").path)
+    first = running.start(hard, "diversity", {"embedding": "pixels"})
+    wait(running)
+    shape = len(running.workspace.load(hard)), running.workspace.load(hard).num_classes
+    write_derived(running.workspace.new_derived(hard), "zipf", shape, [(np.arange(shape[0]), torch.zeros(shape))], {})
+    again = running.start(hard, "diversity", {"embedding": "pixels"})
+    assert again.id != first.id
+    wait(running)
+    assert running.start(hard, "diversity", {"embedding": "pixels"}).id == again.id
 
 
 def test_analyses_for__only_what_the_set_can_answer(running, tmp_path):

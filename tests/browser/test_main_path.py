@@ -124,8 +124,9 @@ def test_analysis__cancelled_leaves_the_page_usable(page, tmp_path):
         page.locator('[class*="st-key-cancel-map"] button').first.click()
         go_to(page, "Map")
         expect(page.get_by_text("The last run was cancelled")).to_be_visible()
+        expect(page.get_by_role("button", name="Run it again")).to_be_enabled()
         page.get_by_text("Parameters").click()
-        expect(page.get_by_role("button", name="Run")).to_be_enabled()
+        expect(page.get_by_role("button", name="Run", exact=True)).to_be_enabled()
 
 
 def test_nothing_is_asked_of_any_other_machine(page, tmp_path):

@@ -40,7 +40,7 @@ def test_sets__images_and_a_tree_kept_elsewhere(page, tmp_path, made):
     with app(tmp_path) as server:
         page.goto(server.address)
         expect(page.get_by_role("button", name="Open the demo set")).to_be_visible()
-        page.get_by_text("Only if Stillroom gets it wrong").click()
+        page.get_by_text("What the files leave out, or Stillroom gets wrong").click()
         page.get_by_label("Label file or relabelled tree kept elsewhere").fill(str(made.tree))
         page.get_by_label("File or folder").fill(str(made.images))
         page.get_by_test_id("stBaseButton-primaryFormSubmit").first.click()

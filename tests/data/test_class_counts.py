@@ -32,6 +32,7 @@ def written(folder: Path, text: str | bytes) -> Path:
         "name\timages\nT-shirt/top\t500\nTrouser\t 50\nbag, large\t0\n",
         "class_id,count\n2,0\n0,500\n1,50\n",
         "\ufeff0,500\n1,50\n2,0\n",
+        "\n\n\nclass,count\n\n\n\n0,500\n\n\n\n1,50\n,\n\n\n2,0\n",
     ],
 )
 def test_read_class_counts__by_name_or_number_in_any_order(tmp_path: Path, text: str) -> None:

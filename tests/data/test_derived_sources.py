@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 
 import numpy as np
 import pytest
 import torch
 
+import data.derived_sources as module
 from data.derived_sources import RECIPE, VALUES, DerivedFolders, attach_derived, check_new_name, read_derived, write_derived
 from data.errors import ImpossibleRequest, UnreadableInput
 from data.formats import open_set
@@ -52,6 +55,19 @@ def test_write__a_row_that_never_came(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_write__a_full_disk_says_so_before_anything_is_mapped(tmp_path, monkeypatch):
+    """What is mapped into memory and cannot be written kills the process, and leaves what it wrote behind."""
+
+    def full(file, size):
+        assert size == os.fstat(file).st_size >= ROWS.nbytes
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module, "reserve", full)
+    with pytest.raises(ImpossibleRequest, match="the disk is full"):
+        write(tmp_path / "1")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["", "   ", "a\nb", "x" * 121, "\x00"])
 def test_write__names_nobody_could_choose_by(tmp_path, name):
     with pytest.raises(ImpossibleRequest, match="name of 1 to"):
@@ -61,6 +77,20 @@ def test_write__names_nobody_could_choose_by(tmp_path, name):
 def test_write__a_name_is_never_a_path(tmp_path):
     write(tmp_path / "1", "../../outside")
     assert [path.name for path in tmp_path.iterdir()] == ["1"] and read_derived(tmp_path / "1").name == "../../outside"
+
+
+def nested(levels):
+    return [nested(levels - 1)] if levels else []
+
+
+def endless(file):
+    file.unlink()
+    file.symlink_to("/dev/zero")
+
+
+def pipe(file):
+    file.unlink()
+    os.mkfifo(file)
 
 
 DAMAGES = {
@@ -75,6 +105,13 @@ DAMAGES = {
     "a list": lambda folder: (folder / RECIPE).write_text("[]"),
     "deep": lambda folder: (folder / RECIPE).write_text("[" * 100_000),
     "no name": lambda folder: (folder / RECIPE).write_text(json.dumps({"name": "\n"})),
+    "deeper than any recipe": lambda folder: (folder / RECIPE).write_text(json.dumps({"name": "mine", "x": nested(30)})),
+    "numbers no JSON has": lambda folder: (folder / RECIPE).write_text('{"name": "mine", "found": [{"value": NaN}]}'),
+    "numbers without end": lambda folder: (folder / RECIPE).write_text('{"name": "mine", "found": 1e999}'),
+    "endless recipe": lambda folder: endless(folder / RECIPE),
+    "endless values": lambda folder: endless(folder / VALUES),
+    "a recipe nobody writes to": lambda folder: pipe(folder / RECIPE),
+    "values nobody writes to": lambda folder: pipe(folder / VALUES),
     "an opinion's name": lambda folder: (folder / RECIPE).write_text(json.dumps({"name": "given"})),
 }
 
@@ -88,6 +125,7 @@ def test_attach__a_damaged_one_is_left_out_and_said(opened, tmp_path, what):
     assert set(attached.derived_sources) == {"whole"}
     (warning,) = set(attached.provenance.warnings) - set(opened.provenance.warnings)
     assert warning.startswith("a corrected label source is left out: ") and "\n" not in warning
+    assert str(tmp_path / "1") in warning or "name of 1 to" in warning or "'given'" in warning, "which one it is"
     assert attached.label_sources == opened.label_sources
 
 

@@ -161,6 +161,15 @@ def test_beside__several_are_written_as_sources_of_their_own(tmp_path):
     assert torch.equal(again.label_sources[GIVEN].stored(np.arange(N)), made.soft)
 
 
+@pytest.mark.parametrize("correction", ["\ud800", "a\nb", "../../x", "x" * 10_000, ["adsa"], 5])
+def test_given__is_kept_whatever_a_recipe_calls_its_correction(correction, tmp_path):
+    made = make("datm", tmp_path / "set")
+    opened = open_set(made.path)
+    opened, (own,) = attached(opened, derived(tmp_path / "derived", opened, correction=correction))
+    export(curate(with_labels(opened, LabelsToWrite(own)), {}), [], tmp_path / "out")
+    assert torch.equal(open_set(tmp_path / "out").label_sources[f"given before {NAME}"].stored(np.arange(N)), made.soft)
+
+
 def test_with_labels__one_that_was_removed_meanwhile(tmp_path):
     made = make("datm", tmp_path / "source")
     _, (own,) = attached(open_set(made.path), derived(tmp_path / "derived", open_set(made.path)))
@@ -234,6 +243,7 @@ def test_tree__in_another_layout_the_logits_take_its_place(tmp_path):
         ("sre2l", {"divisor": [1.0], "shift": [0.0]}, {}, "does not say by how much"),
         ("sre2l", {"formula": "logits"}, {}, "does not say by how much"),
         ("sre2l", {"divisor": ["x"], "shift": None}, {}, "does not say by how much"),
+        ("sre2l", {"divisor": [10**400], "shift": [0.0]}, {}, "does not say by how much"),
         ("sre2l", {"divisor": [1.0], "shift": [0.0]}, {"source": "teacher"}, "every row rescaled"),
         ("fkd-smoothing", "numbers", {}, "quantised"),
         ("lpqld", "huge", {}, "too large for"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from data.formats import open_set
 from data.inspection import as_text, describe
 from tests.data.sets import N, make
 from tests.fixtures import FIXTURES, fixture
+from tests.refusal import contents
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -168,3 +170,21 @@ def test_inspect__published_soft_labels(name, n, classes, capsys):
 def test_inspect__an_empty_path_is_not_the_folder_one_is_in(capsys):
     assert main(["inspect", ""]) == 2
     assert "path of the set is empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_export__a_request_to_end_leaves_nothing_behind(number, tmp_path, monkeypatch):
+    made = make("datm", tmp_path / "set")
+    before, handler = contents(tmp_path), signal.getsignal(signal.SIGTERM)
+
+    def ended(*_):
+        assert list(tmp_path.glob(".*.part")), "something is half-written"
+        signal.raise_signal(number)
+
+    monkeypatch.setattr("data.export.check_written", ended)
+    try:
+        code = main(["export", str(made.path), "--out", str(tmp_path / "out")])
+    except SystemExit as stopped:
+        code = stopped.code
+    assert code == 128 + number and contents(tmp_path) == before
+    assert signal.getsignal(signal.SIGTERM) is handler

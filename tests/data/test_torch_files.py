@@ -1,6 +1,7 @@
 """Real torch is the oracle: whatever torch.save writes must come back as torch.load gives it."""
 
 import builtins
+import errno
 import io
 import math
 import os
@@ -19,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data.errors import UnreadableInput
-from data.torch_files import is_torch_file, outline, read_torch, write_torch
+from data.torch_files import is_torch_file, outline, read_torch, save_torch, write_torch
 from tests.fixtures import fixture
 
 LAYOUTS = [True, False]
@@ -448,3 +449,11 @@ def test_write__failure_leaves_the_old_file(tmp_path):
     with pytest.raises(Exception, match="pickle"):
         write_torch([lambda: None], path)
     assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["set.pt"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_save_torch__says_that_the_disk_is_full():
+    """torch ends the archive all the same and complains of that instead."""
+    with pytest.raises(OSError) as refused, open("/dev/full", "wb", buffering=0) as file:
+        save_torch({"images": torch.zeros(1 << 16)}, file)
+    assert refused.value.errno == errno.ENOSPC

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from analysis.compressing import what_if as module
 from analysis.compressing.combined import Wish, combine
 from analysis.compressing.mosaics import enlarged_tiles
-from analysis.compressing.what_if import Asked, random_of_each, what_if
+from analysis.compressing.what_if import RANDOM, Asked, what_if
 from analysis.context import Context
 from analysis.students.task import Schooling
 from data.distilled_set import Reference
@@ -35,19 +35,30 @@ def asked(opened, labels="hard", factor=2) -> Asked:
     return Asked(order, kept, Wish(tile, factor, "area", {}), labels, "teacher 1", 2.0, TINY, 0)
 
 
+NAMES = ("whole set", "kept", RANDOM, "as many whole images", "mosaics of 2 x 2", "mosaics of 2 x 2, tiles enlarged")
+
+
 def lessons_of(opened, plan, monkeypatch):
-    seen = []
+    """By name, as the table has them, the random ones of the first seed; and all of these."""
+    seen, random = [], []
+
+    def drawing(lessons_of_seed, exam, schooling, *rest):
+        random.extend(lessons_of_seed(seed)[0] for seed in schooling.seeds)
+        return _train_drawn(lessons_of_seed, exam, schooling, *rest)
+
     monkeypatch.setattr(module, "train", lambda lessons, *rest: seen.extend(lessons) or _train(lessons, *rest))
+    monkeypatch.setattr(module, "train_drawn", drawing)
     told = what_if(opened, plan, CPU)
-    return {lesson.name: lesson for lesson in seen}, told
+    found = {lesson.name: lesson for lesson in (*seen, random[0])}
+    return {name: found[name] for name in NAMES if name in found}, told, random
 
 
-_train = module.train
+_train, _train_drawn = module.train, module.train_drawn
 
 
 def test_what_if__teaches_what_it_says(opened, monkeypatch):
     plan = asked(opened)
-    lessons, told = lessons_of(opened, plan, monkeypatch)
+    lessons, told, _ = lessons_of(opened, plan, monkeypatch)
     whole, kept, random, fewer, mosaics, enlarged = lessons.values()
     assert [len(lesson) for lesson in lessons.values()] == [24, 15, 15, 6, 6, 24]
     assert torch.equal(kept.images, whole.images[plan.kept]) and kept.labels.tolist() == opened.labels[plan.kept].tolist()
@@ -66,11 +77,17 @@ def test_what_if__teaches_what_it_says(opened, monkeypatch):
 
 def test_what_if__accuracies_and_differences_are_those_of_the_marks(opened, monkeypatch):
     marks = []
-    monkeypatch.setattr(module, "train", lambda *args: marks.extend(_train(*args)) or marks)
+
+    def kept(train):
+        return lambda *args: marks.extend(found := train(*args)) or found
+
+    monkeypatch.setattr(module, "train", kept(_train))
+    monkeypatch.setattr(module, "train_drawn", kept(_train_drawn))
     told = what_if(opened, asked(opened), CPU)
     truth = opened.test.labels
     by_hand = {m.lesson: (m.predictions == truth).mean(axis=1) for m in marks}
     table = told.tables["what if"].set_index("students")
+    assert set(by_hand) == set(table.index) == set(NAMES)
     for name, values in by_hand.items():
         assert table.loc[name, "accuracy"] == pytest.approx(values.mean())
     differences = told.tables["differences"].set_index("comparison")["difference"]
@@ -82,7 +99,7 @@ def test_what_if__accuracies_and_differences_are_those_of_the_marks(opened, monk
 
 
 def test_what_if__soft_labels_are_the_sources_and_the_tiles_mean(opened, monkeypatch):
-    lessons, _ = lessons_of(opened, asked(opened, "soft"), monkeypatch)
+    lessons, *_ = lessons_of(opened, asked(opened, "soft"), monkeypatch)
     whole, *_, mosaics, enlarged = lessons.values()
     assert torch.equal(whole.logits, opened.label_sources["teacher 1"].values)
     assert whole.loss.teaching == "soft" and whole.loss.temperature == 2.0
@@ -94,12 +111,12 @@ def test_what_if__soft_labels_are_the_sources_and_the_tiles_mean(opened, monkeyp
 
 def test_what_if__a_derived_source_teaches_mosaics_too(opened, monkeypatch):
     derived = replace(opened, derived_sources={"mine": opened.label_sources["teacher 0"]})
-    lessons, _ = lessons_of(derived, replace(asked(derived, "soft"), source="mine"), monkeypatch)
+    lessons, *_ = lessons_of(derived, replace(asked(derived, "soft"), source="mine"), monkeypatch)
     assert all(lesson.logits is not None for lesson in lessons.values()) and len(lessons) == 6
 
 
 def test_what_if__without_mosaics_teaches_the_rest(opened, monkeypatch):
-    lessons, told = lessons_of(opened, asked(opened, factor=1), monkeypatch)
+    lessons, told, _ = lessons_of(opened, asked(opened, factor=1), monkeypatch)
     assert len(lessons) == 3 and len(told.tables["differences"]) == 2
 
 
@@ -110,13 +127,25 @@ def test_what_if__without_a_test_split_says_so():
     assert figure.value is None and "test split" in figure.basis and not told.tables
 
 
-def test_random_of_each__as_many_as_are_kept_and_another_seed_draws_others():
-    labels = np.repeat([0, 1, 3], 10)
-    kept = np.zeros(30, bool)
-    kept[[0, 1, 2, 10, 25, 26]] = True
-    drawn = random_of_each(labels, kept, 0)
-    assert np.bincount(labels[drawn]).tolist() == [3, 1, 0, 2] and len(set(drawn.tolist())) == 6
-    assert any(random_of_each(labels, kept, seed).tolist() != drawn.tolist() for seed in range(1, 4))
+def test_what_if__each_seed_draws_random_images_of_its_own(opened, monkeypatch):
+    plan = asked(opened, factor=1)
+    _, told, random = lessons_of(opened, plan, monkeypatch)
+    assert len(random) == 3 and all(np.bincount(lesson.labels).tolist() == [5, 5, 5] for lesson in random)
+    assert not any(torch.equal(random[0].images, other.images) for other in random[1:])
+    assert any("random images of its own" in caveat for caveat in told.caveats)
+    _, _, others = lessons_of(opened, replace(plan, seed=1), monkeypatch)
+    assert not torch.equal(others[0].images, random[0].images), "and the parameter draws others"
+
+
+def test_what_if__says_whether_students_crop_as_mosaics_ask_for(opened):
+    plan = replace(asked(opened), schooling=replace(TINY, augment=True, seeds=(0,)))
+    plain, cropped = (
+        what_if(opened, replace(plan, schooling=replace(plan.schooling, crop=crop)), CPU) for crop in (1.0, 0.3)
+    )
+    assert any("learn without" in caveat for caveat in plain.caveats)
+    assert not any("learn without" in caveat for caveat in cropped.caveats)
+    assert plain.tables["what if"]["students"].tolist() == list(NAMES)
+    assert any("random crops of 30%" in figure.basis for figure in cropped.figures)
 
 
 def test_enlarged_tiles__of_odd_sides():

@@ -95,7 +95,7 @@ def test_adsa__its_table_is_the_curve_by_a_loop():
     assert {0.0, figures(correct("adsa", made))["Tau"]} <= set(curve["tau"])
     for row in curve.iloc[::17].itertuples():
         assert row.spread == pytest.approx(spread_by_loop(made, row.tau, 1), abs=1e-6)
-        assert row.normalised_spread == pytest.approx(row.spread / row.mean_confidence)
+        assert row.nsd == pytest.approx(row.spread / row.mean_confidence)
 
 
 def hardly_known():
@@ -120,14 +120,14 @@ def test_adsa__agreement_with_the_hard_labels_is_told_and_its_fall_warned_of():
         assert any("takes away more" in said for said in corrected.caveats) == falls
 
 
-def test_adsa__the_normalised_spread_goes_less_far_than_the_papers():
+def test_adsa__the_nsd_goes_less_far_than_the_papers_spread():
     """Which falls where all classes become unsure as well; both against a loop."""
     made = hardly_known()
     prior = np.log(COUNTS / COUNTS.sum())
     rows, taus = made.label_sources["given"].values.double().numpy(), np.linspace(0, 3, 301)
     own = [softmax(rows - tau * prior, axis=1)[np.arange(300), made.labels].reshape(5, 60).mean(axis=1) for tau in taus]
     spreads = np.std(own, axis=1)
-    plain, normalised = (figures(correct("adsa", made, minimise=m))["Tau"] for m in ("spread", "normalised spread"))
+    plain, normalised = (figures(correct("adsa", made, minimise=m))["Tau"] for m in ("spread", "NSD"))
     assert plain == pytest.approx(taus[spreads.argmin()], abs=0.01)
     assert normalised == pytest.approx(taus[(spreads / np.mean(own, axis=1)).argmin()], abs=0.01)
     assert normalised < plain

@@ -94,7 +94,7 @@ def test_as_logits__no_room_is_a_sentence(monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(module, "MOST_BYTES_IN_MEMORY", 8)
-    monkeypatch.setattr(module, "_reserve", full)
+    monkeypatch.setattr(module, "reserve", full)
     with pytest.raises(ImpossibleRequest, match="No space left"):
         as_logits(committee(), Context())
 

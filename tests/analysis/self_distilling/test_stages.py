@@ -8,7 +8,7 @@ import torch
 
 from analysis.context import Cancelled, Context
 from analysis.self_distilling.chain import Pupils, Rules
-from analysis.self_distilling.report import stage_table
+from analysis.self_distilling.report import figures, stage_table
 from analysis.self_distilling.solvers import Ridge
 from analysis.self_distilling.stages import Stopping, agreeing, differing, distil
 
@@ -105,3 +105,12 @@ def test_distil__stops_where_told_and_progress_never_falls():
 
     with pytest.raises(Cancelled):
         run(pupils, Stopping(3, "never"), context=Context(report=stop))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_report__of_images_on_an_accelerator():
+    pupils, _ = made(0.8, 0.2)
+    there = [[tensor.cuda() for tensor in part] for part in (pupils.inputs, pupils.classes)]
+    on_device = Pupils(*there, there[1].__getitem__, 3)
+    done = run(on_device, Stopping(3, "never"))
+    assert len(figures(done, on_device, True, 0, 240)) == 5 and len(stage_table(done.stages, on_device)) == 4

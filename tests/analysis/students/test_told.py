@@ -42,6 +42,10 @@ def test_estimate_figure__differences_in_points_and_shares_within_0_and_1():
     assert estimate_figure("a", over_seeds(np.full(3, np.nan)), "made", 30).value is None
 
 
+def test_basis__speaks_of_an_interval_only_where_there_are_seeds_enough():
+    assert "interval" not in marked([0.5, 0.6]).basis and "interval" in marked([0.5, 0.6, 0.7]).basis
+
+
 def test_groups_table__a_group_without_classes_is_not_known():
     found = groups_table(marked([0.5, 0.6, 0.7], group=(HEAD, HEAD, TAIL))).set_index("group")
     assert np.isnan(found.loc["medium", "accuracy"]) and found["test_images"].tolist() == [20, 0, 10]
@@ -64,3 +68,13 @@ def test_common_caveats__what_an_exam_of_that_size_can_tell():
     assert "counts are not known" in said
     alike = " ".join(common_caveats(marked([0.5] * 12, group=(MEDIUM,) * 3), counts_known=True))
     assert "no head and no tail" in alike and "rough" not in alike
+
+
+def test_common_caveats__students_that_diverged_are_counted():
+    made = marked([0.5, 0.6, 0.7], [0.2, 0.2, 0.2])
+    assert not any("diverged" in said for said in common_caveats(made, True))
+    curve = made.marks[1].curve
+    curve.loc[(curve["seed"] == 1) & (curve["step"] == 2), "loss"] = np.nan
+    curve.loc[curve["seed"] == 2, "loss"] = np.inf
+    said = [sentence for sentence in common_caveats(made, True) if "diverged" in sentence]
+    assert len(said) == 1 and "2 of 3 students of 'lesson 1'" in said[0]

@@ -129,11 +129,44 @@ def test_train__a_seed_learns_the_same_whatever_others_learn_beside_it() -> None
 
 
 @pytest.mark.parametrize(
-    "changed", [{"augment": False}, {"mirror": True}, {"steps": 7}, {"width": 5}, {"learning_rate": 0.01}, {"batch": 4}]
+    "changed",
+    [{"augment": False}, {"mirror": True}, {"steps": 7}, {"width": 5}, {"learning_rate": 0.01}, {"batch": 4}, {"crop": 0.3}],
 )
 def test_train__schooling_matters(changed: dict) -> None:
     first, other = (train([lesson()], an_exam(), s, CLASSES, CPU)[0] for s in (QUICK, replace(QUICK, **changed)))
     assert not np.array_equal(first.curve["loss"], other.curve["loss"])
+
+
+def test_answers__students_that_judge_at_once_share_the_memory(monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr("analysis.students.cohort.rows_that_fit", lambda row, *rest: asked.append(row) or 7)
+    marks = [
+        train([lesson()], an_exam(), replace(QUICK, steps=0), CLASSES, CPU, cohort)[0] for cohort in (OneByOne, AllAtOnce)
+    ]
+    assert asked[1] == 3 * asked[0] and marks[0].predictions.shape == (3, 40)
+    np.testing.assert_array_equal(marks[0].predictions, marks[1].predictions)
+
+
+def room(cohort: type) -> int:
+    """Bytes for a student of QUICK: batches of 5 images 2x16x16 in four copies and, all at once, six maps a filter."""
+    return 4 * 5 * 16 * 16 * (4 * 2 + (6 * 4 if cohort is AllAtOnce else 0))
+
+
+@pytest.mark.parametrize("cohort", [OneByOne, AllAtOnce])
+def test_train__as_many_students_side_by_side_as_fit_into_memory(tmp_path: Path, monkeypatch, cohort) -> None:
+    together = train([lesson()], an_exam(), QUICK, CLASSES, CPU, cohort)[0]
+    made, begin = [], cohort.__init__
+    monkeypatch.setattr(
+        cohort, "__init__", lambda self, networks, loss: made.append(len(networks)) or begin(self, networks, loss)
+    )
+    monkeypatch.setattr("analysis.device.free_bytes", lambda _: 4 * 2 * room(cohort))
+    fractions: list[float] = []
+    context = Context("cpu", tmp_path, lambda done, _: fractions.append(done))
+    apart = train([lesson()], an_exam(), QUICK, CLASSES, context, cohort)[0]
+    assert made == [2, 1] and fractions == sorted(fractions) and fractions[-1] == pytest.approx(1.0)
+    np.testing.assert_array_equal(apart.predictions, together.predictions)
+    np.testing.assert_allclose(apart.curve["loss"], together.curve["loss"], rtol=1e-5)
+    assert not unfinished(tmp_path)
 
 
 def test_train__marks_are_in_the_order_of_lessons_and_seeds() -> None:

@@ -16,6 +16,7 @@ from data.distilled_set import OpenOptions
 from data.errors import ImpossibleRequest, UnreadableInput
 from data.formats import open_set
 from data.workspace import Workspace
+from tests.data import sets
 from tests.data.formats.test_companions import FULL, make
 
 
@@ -66,7 +67,7 @@ def test_open_set__nothing_named_changes_nothing(tmp_path: Path) -> None:
         ({"counts": "absent.csv"}, "absent.csv is no file"),
         ({"counts": "a\0b"}, "is no file"),
         ({"reference": "absent"}, "the reference cannot be opened: .*absent does not exist"),
-        ({"reference": ""}, "the reference cannot be opened: "),
+        ({"reference": ""}, "the reference cannot be opened: the path of the set is empty"),
         ({"test": "a\0b"}, "the test cannot be opened"),
         ({"test": "set/set.npz"}, "the test is the set itself"),
         ({"test": "set/strong.npy"}, "the test"),
@@ -78,6 +79,15 @@ def test_open_set__one_sentence_for_what_cannot_be_used(tmp_path: Path, monkeypa
     with pytest.raises(UnreadableInput, match=sentence) as refused:
         open_set(path, OpenOptions(**said))
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["datm", "tensor-folder"])
+def test_open_set__the_set_by_another_name_is_no_real_image(tmp_path: Path, name: str) -> None:
+    """A file of it and the folder around that file are the same images: a student tested on them is tested on nothing."""
+    path = sets.make(name, tmp_path / "set").path
+    for one, other in ((path, path.parent), (path.parent, path)) if path.is_file() else ((path, path / "images.pt"),):
+        with pytest.raises(UnreadableInput, match="the test is the set itself"):
+            open_set(one, OpenOptions(test=str(other)))
 
 
 def test_inspect__flags(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
