@@ -152,7 +152,8 @@ def to_probabilities(values: torch.Tensor, kind: Kind, temperature: float = 1.0)
 
     ``logits`` and ``scores`` go through softmax(values / temperature); a single column s becomes (1 - σ, σ) of
     s / temperature; ``probabilities`` are raised to 1 / temperature and renormalised, which for temperature 1 only
-    repairs rounding. A row of probabilities that are all 0 says nothing and becomes uniform.
+    repairs rounding. A row of probabilities that are all 0 says nothing and becomes uniform; one that holds NaN or infinity
+    stays NaN, so that nobody takes it for an answer.
     """
     if temperature <= 0:
         raise ValueError(f"temperature must be positive, not {temperature}")
@@ -160,7 +161,7 @@ def to_probabilities(values: torch.Tensor, kind: Kind, temperature: float = 1.0)
     if kind == "probabilities":
         rows = rows.clamp_min(0) if temperature == 1.0 else _tempered(rows.clamp_min(0), temperature)
         total = rows.sum(dim=1, keepdim=True)
-        return torch.where(total > 0, rows / total, torch.full_like(rows, 1 / rows.shape[1]))
+        return torch.where(total == 0, torch.full_like(rows, 1 / rows.shape[1]), rows / total)
     if rows.shape[1] == 1:
         positive = torch.sigmoid(rows / temperature)
         return torch.cat([1 - positive, positive], dim=1)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from analysis.balance.masses import Balance
 from analysis.balance.resampling import around, standard_errors
+from analysis.class_groups import normalised_deviation
 from analysis.context import Context
 from analysis.findings import SHARE, Figure
 from analysis.intervals import FEWEST_FOR_A_MEAN, ratio, share_figure
@@ -16,13 +17,6 @@ FEWEST_TO_CALIBRATE = 30
 ACCURACY, ERROR = "Most probable class is the hard label", "Expected calibration error"
 NSD_OF_ACCURACY, NSD_OF_CONFIDENCE = "NSD of class accuracy", "NSD of class confidence"
 AGAINST = "against the hard labels, themselves possibly wrong"
-
-
-def normalised_deviation(values: np.ndarray) -> float:
-    """ABSLD's NSD (arXiv 2312.05508): the standard deviation of ``values`` (C,) over their mean, NaN values left out; NaN
-    for fewer than two, or a mean of 0."""
-    known = values[~np.isnan(values)]
-    return float(known.std() / known.mean()) if len(known) > 1 and known.mean() else float("nan")
 
 
 def calibration_figures(balance: Balance, bins: int, basis: str, context: Context) -> tuple[Figure, ...]:
@@ -36,7 +30,7 @@ def calibration_figures(balance: Balance, bins: int, basis: str, context: Contex
     def deviations_of(ids: np.ndarray) -> np.ndarray:
         labels, drawn = balance.labels[ids], np.bincount(balance.labels[ids], minlength=len(balance.group))
         sums = (np.bincount(labels, values[ids], len(drawn)) for values in (right, masses.own))
-        return np.array([normalised_deviation(ratio(sum_, drawn)) for sum_ in sums])
+        return normalised_deviation(np.stack([ratio(sum_, drawn) for sum_ in sums]))
 
     everyone = np.arange(n)
     anyhow = standard_errors(error_of, np.zeros(n, np.int64), context.part(0, 0.5))[0]

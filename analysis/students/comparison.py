@@ -17,7 +17,7 @@ from scipy.signal import fftconvolve
 from scipy.stats import binom
 from scipy.stats import t as student
 
-from analysis.intervals import FEWEST_FOR_A_MEAN, LEVEL, ratio
+from analysis.intervals import FEWEST_FOR_A_MEAN, LEVEL
 from analysis.students.task import Marks
 
 RESAMPLES = 10_000
@@ -81,17 +81,6 @@ def over_seeds(values: np.ndarray) -> Estimate:
     # Student's interval of values that all agree has no width, whatever their number: it knows nothing.
     half = np.where(np.ptp(values, axis=0) == 0, np.nan, half)
     return Estimate(mean, mean - half, mean + half)
-
-
-def nsd(class_accuracies: np.ndarray) -> np.ndarray:
-    """Normalised standard deviation of the classes' accuracies (S, C): std / mean for each seed, (S,), lower being fairer.
-
-    ABSLD (arXiv 2312.05508). Classes that the exam does not ask (NaN) are left out; NaN where nothing was right.
-    """
-    asked = class_accuracies[:, ~np.isnan(class_accuracies).any(axis=0)]
-    if not asked.shape[1]:
-        return np.full(len(class_accuracies), np.nan)
-    return ratio(asked.std(axis=1), asked.mean(axis=1))
 
 
 def group_accuracies(marks: Marks, labels: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.class_groups import GROUPS, HEAD, TAIL, group_classes
+from analysis.class_groups import GROUPS, HEAD, TAIL, group_classes, normalised_deviation
 from analysis.findings import SHARE, Figure, per_class_table, per_sample_table
 from analysis.intervals import FEWEST_FOR_A_MEAN
-from analysis.students.comparison import Estimate, Paired, group_accuracies, holm, nsd, over_seeds
+from analysis.students.comparison import Estimate, Paired, group_accuracies, holm, over_seeds
 from analysis.students.task import Marks
 from data.distilled_set import DistilledSet
 
@@ -79,7 +79,7 @@ def accuracy_columns(marked: Marked, place: int) -> dict[str, object]:
     """Accuracy and NSD of one lesson's students, with intervals."""
     return {
         **with_interval("accuracy", over_seeds(marked.accuracy(place))),
-        **with_interval("nsd", over_seeds(nsd(marked.by_class(place))), (0.0, np.inf)),
+        **with_interval("nsd", over_seeds(normalised_deviation(marked.by_class(place))), (0.0, np.inf)),
     }
 
 
@@ -125,7 +125,7 @@ def accuracy_figure(label: str, marked: Marked, place: int) -> Figure:
 
 def nsd_figure(label: str, marked: Marked, place: int) -> Figure:
     basis = f"standard deviation over mean of the classes' accuracies, 0 being all alike; {marked.basis}"
-    return estimate_figure(label, over_seeds(nsd(marked.by_class(place))), basis, len(marked.labels), "")
+    return estimate_figure(label, over_seeds(normalised_deviation(marked.by_class(place))), basis, len(marked.labels), "")
 
 
 def estimate_figure(label: str, estimate: Estimate, basis: str, n: int, unit: str = SHARE) -> Figure:

@@ -57,6 +57,14 @@ def test_to_probabilities__tiny_probabilities_do_not_vanish_at_a_low_temperature
     np.testing.assert_allclose(to_probabilities(rows, "probabilities", 0.1).numpy(), [[1024 / 1025, 1 / 1025]], rtol=1e-4)
 
 
+@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_to_probabilities__a_broken_row_is_no_uniform_one(broken, temperature):
+    rows = torch.tensor([[0.5, 0.5], [broken, 0.5], [0.0, 0.0]])
+    found = to_probabilities(rows, "probabilities", temperature)
+    assert found[0].tolist() == found[2].tolist() == [0.5, 0.5] and bool(found[1].isnan().any())
+
+
 def test_to_probabilities__one_column_is_a_sigmoid():
     rows = torch.tensor([[1.47], [-0.58], [0.0]])
     found = to_probabilities(rows, "scores", 2.0).numpy()

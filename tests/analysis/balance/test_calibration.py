@@ -12,7 +12,6 @@ from analysis.balance.calibration import (
     agreement_caveat,
     calibration_figures,
     group_error,
-    normalised_deviation,
     reliability_table,
 )
 from analysis.balance.masses import Balance, Masses
@@ -124,11 +123,3 @@ def test_agreement_caveat__labels_that_never_differ() -> None:
     rows = np.array([[0.8, 0.2], [0.3, 0.7]])
     assert "no evidence" in agreement_caveat(balance(rows, np.array([0, 1])))[0]
     assert agreement_caveat(balance(rows, np.array([0, 0]))) == ()
-
-
-@given(st.lists(st.floats(0.01, 1), min_size=2, max_size=20), st.floats(0.1, 10))
-def test_normalised_deviation__does_not_depend_on_scale(values: list[float], scale: float) -> None:
-    held = np.array(values)
-    expected = np.std(held) / np.mean(held)
-    assert normalised_deviation(held * scale) == pytest.approx(expected, abs=1e-9)
-    assert normalised_deviation(np.append(held, np.nan)) == pytest.approx(expected, abs=1e-9)

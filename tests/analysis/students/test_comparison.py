@@ -16,7 +16,6 @@ from analysis.students.comparison import (
     bootstrap,
     group_accuracies,
     holm,
-    nsd,
     over_seeds,
     paired,
     sign_flip_p,
@@ -49,12 +48,6 @@ def test_over_seeds__is_students_interval_of_each_column():
 def test_over_seeds__says_nothing_of_two_seeds_or_of_seeds_that_agree():
     few, alike = over_seeds(np.array([0.5, 0.7])), over_seeds(np.full(5, 0.1))
     assert few.mean == pytest.approx(0.6) and np.isnan([few.low, few.high, alike.low, alike.high]).all()
-
-
-def test_nsd__std_over_mean_and_unasked_classes_left_out():
-    accuracies = np.array([[0.2, 0.6, np.nan], [0.5, 0.5, np.nan], [0.0, 0.0, np.nan]])
-    assert nsd(accuracies)[:2] == pytest.approx([0.5, 0.0]) and np.isnan(nsd(accuracies)[2])
-    assert np.isnan(nsd(np.full((2, 3), np.nan))).all()
 
 
 def test_group_accuracies__of_the_images_of_each_group():
