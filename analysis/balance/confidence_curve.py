@@ -50,20 +50,37 @@ def confidence_curve(
 ) -> np.ndarray:
     """Mean own-class probability of each class's samples under each tau, float64 (T, C); NaN for a class without samples.
 
+    Of ``own_confidences``, summed in float64.
+    """
+    sums = np.zeros((len(log_prior), len(taus)))
+    for ids, own in own_confidences(labels, hard, log_prior, taus, temperature, device, context):
+        add_by_class(sums, hard[ids], own)
+    n = np.bincount(hard, minlength=len(log_prior))
+    return ratio(sums.T, n[None])
+
+
+def own_confidences(
+    labels: SoftLabels,
+    hard: np.ndarray,
+    log_prior: np.ndarray,
+    taus: np.ndarray,
+    temperature: float,
+    device: torch.device,
+    context: Context,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Each sample's own-class probability under each tau, in chunks: (ids int64 (n,), float64 (n, T)).
+
     ``hard`` int64 (N,), ``log_prior`` float64 (C,) finite, ``taus`` (T,). The probabilities are those of
     softmax((f - tau log_prior) / temperature), which is what adjusted logits say when read at that temperature. f are
-    stored logits, or the logarithm of the probabilities, of which none counts as less than 1e-9. Summed in float64.
+    stored logits, or the logarithm of the probabilities, of which none counts as less than 1e-9.
     """
     device = CPU if device.type == "mps" else device  # Apple's devices have no float64
     shifts = torch.from_numpy(np.outer(np.asarray(log_prior, float), np.asarray(taus, float))) / temperature
     shifts = shifts.to(device)
-    sums = np.zeros(shifts.shape)
     for ids, log_p in _log_probabilities(labels, temperature, device, context):
         own = torch.from_numpy(hard[ids]).to(device)
         adjusted = log_p.gather(1, own[:, None]) - shifts[own]
-        add_by_class(sums, hard[ids], (adjusted - _log_totals(log_p, shifts)).exp().cpu().numpy())
-    n = np.bincount(hard, minlength=len(log_prior))
-    return ratio(sums.T, n[None])
+        yield ids, (adjusted - _log_totals(log_p, shifts)).exp().cpu().numpy()
 
 
 def spread(confidence: np.ndarray) -> np.ndarray:

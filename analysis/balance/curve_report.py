@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.balance.confidence_curve import confidence_curve, log_prior_of, spread
 from analysis.balance.masses import Balance
+from analysis.balance.tau_interval import tau_interval_of
 from analysis.class_groups import GROUPS
 from analysis.context import Context
 from analysis.device import pick
@@ -36,14 +37,16 @@ def curve_report(
     if why := _why_none(balance):
         return CurveReport((Figure(TAU, None, why, n),))
     prior = log_prior_of(balance.counts)
-    confidence = confidence_curve(labels, balance.labels, prior, taus, temperature, pick(context.device), context)
+    looked, drawn = context.part(0, 0.5), context.part(0.5, 1)
+    confidence = confidence_curve(labels, balance.labels, prior, taus, temperature, pick(context.device), looked)
+    interval = tau_interval_of(labels, balance.labels, prior, taus, temperature, drawn)
     spreads = spread(confidence)
     least = int(spreads.argmin())
     said = (
         f"of {len(taus)} taus from 0 to {taus[-1]:g}, logits minus tau log(class frequency) spread the classes least there"
     )
     figures = (
-        Figure(TAU, float(taus[least]), f"{said}; {basis}", n),
+        Figure(TAU, float(taus[least]), f"{said}; {basis}", n, "", *interval),
         Figure(SPREAD, float(spreads[least]), f"{spreads[0]:.4g} at tau 0, which is the labels as they are; {basis}", n),
     )
     tables = {

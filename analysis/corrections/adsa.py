@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.balance.confidence_curve import confidence_curve, log_prior_of, spread
+from analysis.balance.tau_interval import Interval, tau_interval_of
 from analysis.context import Context
 from analysis.corrections.agreement import agreeing
 from analysis.corrections.logits import by_rescaling, logits_of
@@ -22,10 +23,13 @@ from analysis.label_sources import ChosenSource, few_samples_caveat
 from analysis.registry import Between
 from data.distilled_set import DistilledSet
 from data.errors import ImpossibleRequest
+from data.soft_labels import SoftLabels
 
 HARDLY_FALLS = 0.05
 AT_A_BOUND = 1e-3
 TAUS_SHOWN = 61
+TAKEN_AWAY = "what is taken away of the logarithm of the class frequencies"
+DRAWN = "the interval is of other samples of the same classes"
 Criterion = Literal["spread", "NSD"]
 ALL_ALIKE = "All classes have the same original count, so there is nothing to take away: every tau does the same."
 
@@ -51,6 +55,31 @@ class Curve:
         """The one place ``tau``, which must be among ``taus``."""
         place = int(np.searchsorted(self.taus, tau))
         return Curve(self.taus[place : place + 1], self.confidence[place : place + 1])
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """The ``labels`` of a set with ``hard`` int64 (N,), adjusted by ``log_prior`` (C,) and read at ``temperature``."""
+
+    labels: SoftLabels
+    hard: np.ndarray
+    log_prior: np.ndarray
+    temperature: float
+    criterion: Criterion
+
+    def curve(self, taus: np.ndarray, context: Context) -> Curve:
+        device = pick(context.device)
+        found = confidence_curve(self.labels, self.hard, self.log_prior, taus, self.temperature, device, context)
+        return Curve(taus, found)
+
+    def least(self, lowest: float, highest: float, context: Context) -> float:
+        """The tau where the criterion is least."""
+        return smallest(lambda taus, part: self.curve(taus, part).value(self.criterion), lowest, highest, context)
+
+    def interval(self, taus: np.ndarray, context: Context) -> Interval:
+        """How far that tau would move with other samples, to a place among ``taus``."""
+        asked = (self.labels, self.hard, self.log_prior, taus, self.temperature)
+        return tau_interval_of(*asked, context, lambda means: Curve(taus, means).value(self.criterion))
 
 
 @correction(
@@ -91,33 +120,37 @@ def adsa(
     """
     counts, counted = known_counts(distilled_set, empty_counts_as)
     log_prior = log_prior_of(counts)
-
-    def curve(taus: np.ndarray, part: Context) -> Curve:
-        device = pick(context.device)
-        found = confidence_curve(source.labels, distilled_set.labels, log_prior, taus, temperature, device, part)
-        return Curve(taus, found)
-
+    asked = _Asked(source.labels, distilled_set.labels, log_prior, temperature, minimise)
+    shown = np.linspace(lowest, max(lowest, highest), TAUS_SHOWN)
+    alike = len(np.unique(counts)) == 1
     bounds: tuple[float, ...] = ()
+    interval: Interval = (None, None)
     if search == "automatic":
         _check(distilled_set, lowest, highest)
         bounds = (lowest, highest)
-        tau = smallest(lambda taus, part: curve(taus, part).value(minimise), lowest, highest, context.part(0, 0.7))
-    shown = np.linspace(lowest, max(lowest, highest), TAUS_SHOWN)
-    looked = curve(np.unique([0.0, tau, *shown]), context.part(0.7, 0.9))
+        tau = asked.least(lowest, highest, context.part(0, 0.5))
+        interval = (None, None) if alike else asked.interval(shown, context.part(0.5, 0.8))
+    looked = asked.curve(np.unique([0.0, tau, *shown]), context.part(0.8, 0.9))
     made = by_rescaling(distilled_set, source, Rescaling(np.ones(len(counts)), tau * log_prior))
     agreed = tuple(
         agreeing(logits, distilled_set.labels, len(counts))
         for logits in (lambda ids: logits_of(source.labels, ids), made.logits)
     )
+    n, basis = len(distilled_set), f"label source '{source.name}' read at temperature {temperature:g}"
     context.report(1.0, "calibrated")
-    caveats = _caveats(looked, tau, minimise, bounds) if len(np.unique(counts)) > 1 else (ALL_ALIKE,)
+    caveats = (ALL_ALIKE,) if alike else _caveats(looked, tau, minimise, bounds)
     return replace(
         made,
-        found=_figures(looked, tau, len(distilled_set), f"label source '{source.name}' read at temperature {temperature:g}")
-        + _agreement_figures(agreed, len(distilled_set), source.name),
+        found=(
+            Figure(
+                "Tau", tau, "; ".join((TAKEN_AWAY, *([DRAWN] if interval[0] is not None else []), basis)), n, "", *interval
+            ),
+            *_spread_figures(looked, tau, n, basis),
+            *_agreement_figures(agreed, n, source.name),
+        ),
         caveats=made.caveats
         + counted
-        + _agreement_caveats(agreed, len(distilled_set), tau)
+        + _agreement_caveats(agreed, n, tau)
         + caveats
         + few_samples_caveat(distilled_set.per_class),
         tables=_tables(distilled_set, looked, tau),
@@ -133,8 +166,8 @@ def _check(distilled_set: DistilledSet, lowest: float, highest: float) -> None:
         )
 
 
-def _figures(looked: Curve, tau: float, n: int, basis: str) -> tuple[Figure, ...]:
-    figures = [Figure("Tau", tau, f"what is taken away of the logarithm of the class frequencies; {basis}", n)]
+def _spread_figures(looked: Curve, tau: float, n: int, basis: str) -> tuple[Figure, ...]:
+    figures = []
     said = {
         "spread": ("Spread of class confidence", "standard deviation over classes of the mean own-class probability"),
         "NSD": ("NSD of class confidence", "that standard deviation over the mean of the classes"),
