@@ -5,6 +5,7 @@ An order is worked out once a batch and kept: a decision only takes samples off 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -96,14 +97,23 @@ def suspicion(set_id: str, batch: int = BATCH) -> Suspicion:
     return _suspicion(_known(set_id, batch))
 
 
-def waiting(set_id: str, asking: Asking, own_pace: Pace) -> np.ndarray:
-    """The ids that ``asking`` has left, int64 (n,), the next one first. Skipped samples wait in their own queue."""
+def waiting(set_id: str, asking: Asking, own_pace: Pace, in_hand: Sequence[int] = ()) -> np.ndarray:
+    """The ids that ``asking`` has left, int64 (n,), the next one first. Skipped samples wait in their own queue.
+
+    What is ``in_hand`` comes before the rest, whatever the order says: of its class, where that is what counts.
+    """
     known = _known(set_id, asking.batch)
-    order = _order(known, asking.way, asking.classes, asking.quota if asking.way == QUOTA else 0)
-    left = order[~_decided_or_skipped(set_id, len(_suspicion(known).p_wrong))[order]]
-    if asking.way != TIME:
-        return left
-    return within_time(left, own_pace.seconds(_suspicion(known).p_wrong[left]), max(asking.seconds, 0.0))
+    order, p_wrong = _order(known, asking.way, asking.classes), _suspicion(known).p_wrong
+    first = np.asarray(in_hand, dtype=np.int64)
+    order = np.concatenate([first, order[~np.isin(order, first)]])
+    decided, skipped = (_standing(set_id, what, len(p_wrong)) for what in ("decided", "skipped"))
+    left = order[~(decided | skipped)[order]]
+    if asking.way == QUOTA:  # counted anew each time: the order may have changed while a class's card was in hand
+        labels = services().workspace.load(set_id).labels
+        return by_quota(left, labels, np.bincount(labels[decided], minlength=int(labels.max()) + 1), asking.quota)
+    if asking.way == TIME:
+        return within_time(left, own_pace.seconds(p_wrong[left]), max(asking.seconds, 0.0))
+    return left
 
 
 def pace_of(set_id: str, who: str) -> Pace:
@@ -155,22 +165,16 @@ def _suspicion(known: _Known) -> Suspicion:
 
 
 @lru_cache(maxsize=KEPT)
-def _order(known: _Known, way: str, classes: tuple[int, ...] | None, quota: int) -> np.ndarray:
-    """All samples in the order of ``way``, decided ones included, but for a quota, which counts those."""
-    now, workspace = _suspicion(known), services().workspace
-    labels = workspace.load(known.set_id).labels
+def _order(known: _Known, way: str, classes: tuple[int, ...] | None) -> np.ndarray:
+    """All samples in the order of ``way``, decided ones included."""
+    now, labels = _suspicion(known), services().workspace.load(known.set_id).labels
     ids = np.arange(len(labels)) if classes is None else np.flatnonzero(np.isin(labels, classes))
     if way == RIGHT:
         worth = right_and_telling(now.p_wrong, now.information)
         return ranked(worth, ids[worth[ids] > 0])  # what is probably wrong is no label to rely on
     if way == WRONG:
         return ranked(wrong_and_telling(now.p_wrong, now.information), ids)
-    order = ranked(now.p_wrong, ids)
-    if way == TIME:
-        return order
-    done = workspace.select(known.set_id, SampleQuery(decision="decided", limit=len(labels))).ids
-    left = order[~np.isin(order, done)]
-    return by_quota(left, labels, np.bincount(labels[done], minlength=int(labels.max(initial=0)) + 1), quota)
+    return ranked(now.p_wrong, ids)
 
 
 def _scores(known: _Known, source: str, n: int) -> np.ndarray:
@@ -194,8 +198,8 @@ def _crowd(known: _Known) -> np.ndarray | None:
     return None
 
 
-def _decided_or_skipped(set_id: str, n: int) -> np.ndarray:
+def _standing(set_id: str, decision: str, n: int) -> np.ndarray:
+    """Which samples are "decided" or "skipped", bool (n,)."""
     mask = np.zeros(n, dtype=bool)
-    for decision in ("decided", "skipped"):
-        mask[services().workspace.select(set_id, SampleQuery(decision=decision, limit=n)).ids] = True
+    mask[services().workspace.select(set_id, SampleQuery(decision=decision, limit=n)).ids] = True
     return mask

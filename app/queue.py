@@ -118,14 +118,15 @@ def next_ids(set_id: str, queue: Queue, asking: Asking, who: str, shown: Sequenc
     may be looking at one of them.
     """
     workspace, query = services().workspace, queue.query
+    still = set(workspace.select(set_id, SampleQuery(decision=query.decision, among=list(shown))).ids.tolist())
+    kept = [i for i in shown if i in still][:IN_HAND]
     if queue.asks:
-        left = waiting(set_id, asking, pace_of(set_id, who))
-        ids, total = left[: AHEAD + IN_HAND].tolist(), len(left)
+        left = waiting(set_id, asking, pace_of(set_id, who), kept)
+        ids, total = left[:AHEAD].tolist(), len(left)
+        kept = kept[:1]  # the one being looked at; the others only where they are still wanted
     else:
         page = workspace.select(set_id, query)
         ids, total = page.ids.tolist(), page.total
-    still = set(workspace.select(set_id, SampleQuery(decision=query.decision, among=list(shown))).ids.tolist())
-    kept = [i for i in shown if i in still][:IN_HAND]
     return (kept + [i for i in ids if i not in kept])[:AHEAD], max(total, len(kept))
 
 

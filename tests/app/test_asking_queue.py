@@ -74,6 +74,20 @@ def test_waiting__a_quota_counts_what_each_class_has_already(there):
     assert left.tolist() == [1, 2, 3, 4, 6, 7, 8, 9], "one of every class, then the second of every class"
 
 
+def test_next_ids__a_quota_asks_no_class_twice_where_the_order_changes_meanwhile(there):
+    workspace, set_id = there
+    labels, asking, queue = np.arange(N) % CLASSES, Asking(QUOTA, quota=1), Queue(QUOTA)
+    shown, _ = next_ids(set_id, queue, asking, "ann", [])
+    assert sorted(labels[shown]) == list(range(CLASSES))
+    # Findings arrive that put every class into the opposite order.
+    add_run(workspace, set_id, "label_errors", {"score": np.linspace(0.9, 0.1, N), "flag": np.zeros(N, bool)})
+    for left in range(CLASSES - 1, 0, -1):
+        decide(workspace, set_id, shown[0])
+        asked, (shown, total) = shown, next_ids(set_id, queue, asking, "ann", shown)
+        assert shown[0] == asked[1], "the card in hand stays"
+        assert len(set(labels[shown])) == len(shown) == total == left
+
+
 def test_waiting__time_is_a_number_of_decisions_at_the_persons_pace(there):
     _, set_id = there
     assert len(waiting(set_id, Asking(TIME, seconds=7 * SECONDS_A_DECISION), PACE)) == 7

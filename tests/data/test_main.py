@@ -182,9 +182,12 @@ def test_export__a_request_to_end_leaves_nothing_behind(number, tmp_path, monkey
         signal.raise_signal(number)
 
     monkeypatch.setattr("data.export.check_written", ended)
+    interrupted = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell runs this unattended
     try:
         code = main(["export", str(made.path), "--out", str(tmp_path / "out")])
     except SystemExit as stopped:
         code = stopped.code
+    finally:
+        signal.signal(signal.SIGINT, interrupted)
     assert code == 128 + number and contents(tmp_path) == before
     assert signal.getsignal(signal.SIGTERM) is handler
