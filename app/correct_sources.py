@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from analysis.corrections.registry import Correction
-from analysis.findings import Figure
+from analysis.findings import SHARE, Figure
 from app.column_words import words
 from app.services import services
 from app.task_panel import act
@@ -103,8 +103,8 @@ def sources_section(record: SetRecord, distilled_set: DistilledSet) -> None:
 
 
 def _is_setting(figure: Figure) -> bool:
-    """Whether it is a number that the labels are made with, such as a tau; what has an interval is measured on them."""
-    return figure.value is not None and figure.low is None and len(figure.label) <= SHORT
+    """Whether it is a number that the labels are made with, such as a tau; a share is measured on them."""
+    return figure.value is not None and figure.unit != SHARE and len(figure.label) <= SHORT
 
 
 def _line(record: SetRecord, made: Made) -> None:

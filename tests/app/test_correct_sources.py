@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from analysis.corrections.registry import find
-from analysis.findings import Figure
+from analysis.findings import SHARE, Figure
 from app.correct_sources import found_words, made_sources, proposed_name, recipe_words
 from app.sample_panel import label_bars
 from data.derived_sources import RECIPE, VALUES, attach_derived, write_derived
@@ -71,7 +71,7 @@ def test_proposed_name__source_correction_and_its_number():
 
 
 def test_proposed_name__what_was_measured_is_no_part_of_it():
-    found = (Figure("Labels changed", 0.09, "", 200, low=0.05, high=0.13), Figure("Stages done", 1, "", 200))
+    found = (Figure("Labels changed", 0.09, "", 200, SHARE, low=0.05, high=0.13), Figure("Stages done", 1, "", 200))
     assert proposed_name("given", find("self_distillation"), {}, found, ()) == "given, Self-distillation"
 
 
