@@ -1,4 +1,4 @@
-"""``python -m data inspect PATH`` and ``python -m data export PATH --out DIR``."""
+"""``python -m data inspect PATH``, ``export PATH --out DIR``, and decisions from and to other programs."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from data.decisions import read_jsonl, states
 from data.derived_sources import DerivedSource, open_derived
 from data.distilled_set import GIVEN, DistilledSet
 from data.errors import ImpossibleRequest
+from data.exchange_commands import add_exchange_commands
 from data.export import export
 from data.formats import FORMATS, open_set
 from data.inspection import as_text, describe
@@ -76,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     exporting.add_argument("--drop-given", action="store_true", help="do not keep the soft labels that it came with")
     add_opening_options(exporting)
     exporting.set_defaults(command=_export)
+    add_exchange_commands(commands)
     return parser
 
 

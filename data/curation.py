@@ -89,6 +89,21 @@ def curate(original: DistilledSet, decided: Mapping[int, SampleState]) -> Curate
     return CuratedSet(original, _apply(original, kept, edits), kept, pruned, relabelled, softened)
 
 
+def soften_obstacle(original: DistilledSet) -> str:
+    """Why ``curate`` would refuse to soften a sample of this set, in a sentence; "" where it would not."""
+    given = original.label_sources.get(GIVEN)
+    kept = "a softened label stays in the log, and has to be taken back before the set is exported"
+    if given is None:
+        return f"This set stores hard labels only: {kept}."
+    if not given.one_row_each:
+        return f"This set stores the labels of many crops a sample: {kept}."
+    if isinstance(given, TopKSoftLabels):
+        return f"This set stores the top {given.values.shape[1]} classes of each sample: {kept}."
+    if given.kind == "scores" or (given.kind != "probabilities" and given.num_classes > given.stored([0]).shape[1]):
+        return f"This set stores unconstrained scores: {kept}."
+    return ""
+
+
 def check_fits(original: DistilledSet, decided: Mapping[int, SampleState]) -> None:
     """Raises ImpossibleRequest where a decision names a sample or a class that the set does not have."""
     for i, state in decided.items():

@@ -17,11 +17,14 @@ from typing import Any, Literal, get_args
 
 from data.bounded_reads import TooMuch, bounded_lines
 from data.errors import UnreadableInput
+from data.plain_text import is_broken_text
 
 Action = Literal["keep", "relabel", "soften", "prune", "restore", "skip", "undo"]
 Reason = Literal["wrong label", "ambiguous", "unrecognisable", "duplicate", "other"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 REASONS: tuple[Reason, ...] = get_args(Reason)
+CRITIC = "critic"
+"""The annotator that signs what the label critic adopted; no person decides under that name."""
 SUM_TOLERANCE = 1e-3
 LONGEST_LINE = 1 << 24
 MOST_DECISIONS = 1_000_000
@@ -67,7 +70,8 @@ class SampleState:
     """Where the log leaves one sample. ``label`` and ``soft_label`` are None where the given ones stand.
 
     ``last`` is the latest standing decision; ``cause`` the one that makes the sample differ from the given one: the prune
-    where it is pruned, else the relabel or soften, None where nothing changes.
+    where it is pruned, else the relabel or soften, None where nothing changes. ``settled_by``: the annotator whose keep,
+    relabel or soften settled the label, "" where none did.
     """
 
     pruned: bool = False
@@ -75,6 +79,7 @@ class SampleState:
     soft_label: tuple[float, ...] | None = None
     last: Decision | None = None
     cause: Decision | None = None
+    settled_by: str = ""
 
     @property
     def changes(self) -> bool:
@@ -87,16 +92,21 @@ def states(log: Iterable[Decision]) -> dict[int, SampleState]:
     An undo without ``undoes`` takes back the sample's latest standing decision. Keep, relabel and soften settle the
     label and put the sample back; prune takes it out; restore puts it back and leaves its label; skip settles nothing.
     """
-    standing: dict[int, list[Decision]] = {}
+    return {sample: _state(entries) for sample, entries in standing(log).items() if entries}
+
+
+def standing(log: Iterable[Decision]) -> dict[int, list[Decision]]:
+    """By sample, the entries that were not taken back, in the order of the log; none of a sample whose every entry was."""
+    left: dict[int, list[Decision]] = {}
     for decision in log:
-        entries = standing.setdefault(decision.sample_id, [])
+        entries = left.setdefault(decision.sample_id, [])
         if decision.action != "undo":
             entries.append(decision)
         elif decision.undoes is not None:
-            standing[decision.sample_id] = [entry for entry in entries if entry.id != decision.undoes]
+            left[decision.sample_id] = [entry for entry in entries if entry.id != decision.undoes]
         elif entries:
             entries.pop()
-    return {sample: _state(entries) for sample, entries in standing.items() if entries}
+    return left
 
 
 def read_jsonl(path: Path) -> list[Decision]:
@@ -137,6 +147,19 @@ def as_object(decision: Decision) -> dict[str, Any]:
     return {name: value for name, value, default in values if value != default}
 
 
+def from_object(raw: object) -> Decision:
+    """What ``as_object`` made, as it comes from JSON. Raises ValueError saying what is wrong."""
+    if not isinstance(raw, dict):
+        raise ValueError("the line is not a JSON object")
+    known = {f.name for f in fields(Decision)}
+    if unknown := sorted(set(raw) - known):
+        raise ValueError(f"unknown field {_brief(unknown[0])}")
+    if missing := [name for name in ("sample_id", "action") if name not in raw]:
+        raise ValueError(f"{missing[0]} is missing")
+    soft = raw.get("soft_label")
+    return Decision(**{**raw, "soft_label": tuple(soft)} if isinstance(soft, list) else raw)
+
+
 def now() -> str:
     """The current time, ISO 8601, UTC, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -152,22 +175,13 @@ def _state(entries: list[Decision]) -> SampleState:
     pruned = placed is not None and placed.action == "prune"
     label, soft_label = (settled.label, settled.soft_label) if settled is not None else (None, None)
     labelled = settled if label is not None or soft_label is not None else None
-    return SampleState(pruned, label, soft_label, entries[-1], placed if pruned else labelled)
+    who = settled.annotator if settled is not None else ""
+    return SampleState(pruned, label, soft_label, entries[-1], placed if pruned else labelled, who)
 
 
 def _parse(line: str, path: Path, number: int) -> Decision:
     try:
-        raw = json.loads(line)
-        if not isinstance(raw, dict):
-            raise ValueError("the line is not a JSON object")
-        known = {f.name for f in fields(Decision)}
-        if unknown := sorted(set(raw) - known):
-            raise ValueError(f"unknown field {_brief(unknown[0])}")
-        if missing := [name for name in ("sample_id", "action") if name not in raw]:
-            raise ValueError(f"{missing[0]} is missing")
-        if isinstance(raw.get("soft_label"), list):
-            raw["soft_label"] = tuple(raw["soft_label"])
-        return Decision(**raw)
+        return from_object(json.loads(line))
     except (ValueError, RecursionError) as error:
         raise UnreadableInput(f"{path}, line {number}: {error}; correct that line.") from error
 
@@ -199,7 +213,7 @@ def _check_record(decision: Decision) -> None:
         value = getattr(decision, name)
         if not isinstance(value, str) and not (name == "finding" and value is None):
             raise ValueError(f"{name} must be text, not {_brief(value)}")
-        if value and any("\ud800" <= character <= "\udfff" for character in value):
+        if value and is_broken_text(value):
             raise ValueError(f"{name} is not valid Unicode text")
     for name in ("id", "undoes"):
         if getattr(decision, name) is not None:

@@ -12,6 +12,7 @@ import numpy as np
 from data.errors import UnreadableInput
 from data.images import Images
 from data.pixels import PixelSpace
+from data.plain_text import is_broken_text
 from data.soft_labels import SoftLabels
 
 GIVEN = "given"
@@ -140,7 +141,7 @@ def _validate(opened: DistilledSet) -> None:
             f"{where}: {len(outside)} of {n} labels are outside 0 to {classes - 1} (first: sample {first} has "
             f"{opened.labels[first]}); check that labels and class names belong together."
         )
-    if any(map(_is_broken_text, opened.class_names)):
+    if any(map(is_broken_text, opened.class_names)):
         raise UnreadableInput(f"{where}: a class name is not valid Unicode text and could not be saved again; correct it.")
     if opened.images is not None and len(opened.images) != n:
         raise UnreadableInput(
@@ -154,8 +155,3 @@ def _validate(opened: DistilledSet) -> None:
             )
     if opened.class_counts is not None and len(opened.class_counts) != classes:
         raise UnreadableInput(f"{where}: {len(opened.class_counts)} class counts for {classes} classes; give one a class.")
-
-
-def _is_broken_text(text: str) -> bool:
-    """Whether ``text`` holds half of a surrogate pair, which JSON can spell and no file can hold."""
-    return any("\ud800" <= character <= "\udfff" for character in text)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from data.errors import ImpossibleRequest, UnreadableInput
 from data.run_log import PER_SAMPLE, RunLog, RunRecord
 from data.soft_labels import Ids
-from data.workspace_tables import WANTED, Tables, wanted
+from data.workspace_tables import WANTED, Tables, filled, wanted
 
 _SORTABLE = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_string, pa.types.is_large_string)
 
@@ -74,15 +74,22 @@ class EvidenceTables:
 
     def of_sample(self, set_id: str, sample_id: int) -> dict[str, dict[str, Any]]:
         """Values by column, by analysis; an analysis that left the sample out is left out."""
-        rows = {found.analysis: self._row(found, sample_id) for found in self.all(set_id)}
-        return {analysis: row for analysis, row in rows.items() if row}
+        return self.of_samples(set_id, [sample_id])[sample_id]
+
+    def of_samples(self, set_id: str, ids: Ids) -> dict[int, dict[str, dict[str, Any]]]:
+        """``of_sample`` of each of ``ids``, in one query an analysis."""
+        said: dict[int, dict[str, dict[str, Any]]] = {int(i): {} for i in ids}
+        for found in self.all(set_id):
+            for i, row in self._rows(found, ids).items():
+                said[i][found.analysis] = row
+        return said
 
     def values(self, set_id: str, analysis: str, column: str) -> tuple[np.ndarray, np.ndarray]:
         """(sample ids int64 (m,), values (m,)) in the order of ids; a missing number is NaN, any other is None."""
         found = self.find(set_id, analysis)
         sql = f"select sample_id, {found.column(column)} as value from {found.source} order by sample_id"
         result = self._tables.columns(sql)
-        return np.asarray(result["sample_id"], dtype=np.int64), _filled(result["value"])
+        return np.asarray(result["sample_id"], dtype=np.int64), filled(result["value"])
 
     def mentions(self, set_id: str, analysis: str, column: str, n: int) -> np.ndarray:
         """How often each of ``n`` samples is named in ``column``, which lists sample ids (-1 for none), int64 (n,).
@@ -117,11 +124,11 @@ class EvidenceTables:
             self._tables.rows(f"select sample_id, bool_or(flag) from ({flags}) group by sample_id", wanted=wanted(ids))
         )
 
-    def _row(self, found: Evidence, sample_id: int) -> dict[str, Any]:
+    def _rows(self, found: Evidence, ids: Ids) -> dict[int, dict[str, Any]]:
         names = [name for name in found.types if name != "sample_id"]
-        columns = ", ".join(map(identifier, names))
-        rows = self._tables.rows(f"select {columns} from {found.source} where sample_id = ?", [sample_id])
-        return dict(zip(names, rows[0], strict=True)) if rows else {}
+        columns = ", ".join(map(identifier, ["sample_id", *names]))
+        rows = self._tables.rows(f"select {columns} from {found.source} where {WANTED}", wanted=wanted(ids))
+        return {int(row[0]): dict(zip(names, row[1:], strict=True)) for row in rows}
 
     def _describe(self, run: RunRecord) -> Evidence:
         """A run's results never change, so they are described once."""
@@ -157,9 +164,3 @@ def text(value: str) -> str:
 
 def _escape_wildcards(path: str) -> str:
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in path)
-
-
-def _filled(values: np.ndarray) -> np.ndarray:
-    if not isinstance(values, np.ma.MaskedArray):
-        return values
-    return values.filled(np.nan) if values.dtype.kind == "f" else values.astype(object).filled(None)

@@ -1,4 +1,4 @@
-"""Text from files and their names, made safe to print: one line, no control characters."""
+"""Text from files and their names: whether it can be kept, and made safe to print: one line, no control characters."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ from collections.abc import Sequence
 def one_line(text: str) -> str:
     """Line ends and tabs as spaces; what else cannot be printed as its escape, so that a name cannot move a cursor."""
     return "".join(map(_printable, text))
+
+
+def is_broken_text(text: str) -> bool:
+    """Whether ``text`` holds half of a surrogate pair, which JSON can spell and no file can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _printable(character: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from data.decisions import SampleState
+from data.decisions import CRITIC, SampleState
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def verdicts(states: Mapping[int, SampleState], given: np.ndarray) -> Verdicts:
     """The settled labels among ``states`` of a set labelled ``given`` int64 (N,).
 
     A keep says that the given label is right, a relabel which one is; a skip or a softened label say neither. A prune leaves
-    the sample out, whatever was said of its label before.
+    the sample out, whatever was said of its label before. What the critic decided is nobody's verdict.
     """
     said = {i: _said(state, int(given[i])) for i, state in sorted(states.items()) if 0 <= i < len(given)}
     settled = {i: label for i, label in said.items() if label is not None}
@@ -60,6 +60,8 @@ def verdicts(states: Mapping[int, SampleState], given: np.ndarray) -> Verdicts:
 
 
 def _said(state: SampleState, given: int) -> int | None:
+    if state.settled_by == CRITIC:
+        return None
     if state.label is not None:
         return state.label
     kept = not state.pruned and state.soft_label is None and state.last is not None and state.last.action == "keep"

@@ -1,68 +1,77 @@
 """A project's folder: its sets, its decisions, its runs.
 
-    stillroom.duckdb   the tables (workspace_tables.py)
+    stillroom.duckdb   the tables (workspace_tables.py, duckdb_tables.py)
     arrays/            embeddings, memory-mapped
     derived/           label sources computed from others, a folder each
     runs/              one folder a run, written by the worker
     uploads/           sets that came through the browser
     workspace.lock     which process owns all this
 
-This is the only module that knows DuckDB. Its commits are on disk when they return (``fsync_mode`` STANDARD). Concurrent
-updates of a row conflict in DuckDB and appends never do, so decisions are only appended, and writers take turns.
+What people decide and answer lies in a PostgreSQL database instead where one is named (data/postgres).
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import duckdb
 import numpy as np
-import pyarrow as pa
 
+from data.answer_log import AnswerLog
 from data.decision_log import Bounds, DecisionLog, SettledRows
 from data.decisions import Decision, SampleState
 from data.derived_sources import DerivedFolders, attach_derived
 from data.distilled_set import DistilledSet, OpenOptions
+from data.duckdb_tables import DATABASE, DuckDBTables
 from data.errors import UnreadableInput
 from data.evidence import EvidenceTables
+from data.log_pages import LogPages
+from data.pair_answers import PairAnswers
+from data.people import People
+from data.postgres.shared_log import SharedLog, shared_log
+from data.queues import Queues
 from data.run_log import RunLog, RunRecord
 from data.sample_query import SamplePage, SampleQuery, ScoreRange, statement
 from data.soft_labels import Ids
 from data.workspace_lock import WorkspaceBusy, WorkspaceLock
 from data.workspace_sets import SetRecord, SetTable
-from data.workspace_tables import SCHEMA, SCHEMA_VERSION, Columns, Execute
+from data.workspace_tables import Tables
 
 __all__ = ["RunRecord", "SamplePage", "SampleQuery", "ScoreRange", "SetRecord", "Workspace", "WorkspaceBusy"]
 
-DATABASE = "stillroom.duckdb"
 FOLDERS = ("arrays", "derived", "runs", "uploads")
 
 
 class Workspace:
     """One folder a project, owned by one process and shared by all of its threads."""
 
-    def __init__(self, folder: Path, lock: WorkspaceLock, database: _Database) -> None:
+    def __init__(self, folder: Path, lock: WorkspaceLock, database: DuckDBTables, shared: SharedLog | None = None) -> None:
         """Use ``Workspace.open``."""
         self.folder = folder
         self._lock = lock
         self._database = database
+        self._shared = shared
+        self._log: Tables = shared or database
         self._sets = SetTable(database)
         self._derived = DerivedFolders(folder / "derived")
-        self._decisions = DecisionLog(database)
+        self._decisions = DecisionLog(self._log)
+        self._answers = AnswerLog(self._log)
+        self.people = People(self._log)
+        self.queues = Queues(self._log, self._bounds)
         self._runs = RunLog(database, folder / "runs")
         self._runs.interrupt_unfinished()
         self._evidence = EvidenceTables(database, self._runs)
 
     @classmethod
-    def open(cls, folder: str | Path, address: str = "") -> Workspace:
+    def open(cls, folder: str | Path, address: str = "", decisions: str = "") -> Workspace:
         """Open or make the workspace in ``folder``; ``address`` is where people reach this process, for others to be told.
 
-        Raises WorkspaceBusy where another process has it, UnreadableInput where it cannot be used.
+        ``decisions`` is the URL of a PostgreSQL database that holds the decisions and the answers about pairs instead, for
+        several processes to share. Raises WorkspaceBusy where another process has the folder, UnreadableInput where it
+        cannot be used, and what data.postgres.server.Server raises.
         """
         place = Path(folder).resolve()
         if "?" in str(place):  # DuckDB takes what follows for a query and looks for its log elsewhere
@@ -77,14 +86,18 @@ class Workspace:
             raise UnreadableInput(
                 f"the workspace {place} cannot be written ({error.strerror}); choose another --workspace."
             ) from None
-        try:
-            return cls(place, lock, _Database(place / DATABASE))
-        except BaseException:
-            lock.release()
-            raise
+        with ExitStack() as undo:
+            undo.callback(lock.release)
+            database = DuckDBTables(place / DATABASE)
+            undo.callback(database.close)
+            workspace = cls(place, lock, database, shared_log(decisions, database) if decisions else None)
+            undo.pop_all()
+        return workspace
 
     def close(self) -> None:
         """Write everything out and let another process have the folder; a second call does nothing."""
+        if self._shared is not None:
+            self._shared.close()
         self._database.close()
         self._lock.release()
 
@@ -93,6 +106,11 @@ class Workspace:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    @property
+    def trouble(self) -> str:
+        """One sentence while a shared log cannot be reached, and what is read of it is what was known last; else ""."""
+        return "" if self._shared is None else self._shared.trouble
 
     @property
     def arrays(self) -> Path:
@@ -155,6 +173,10 @@ class Workspace:
         """Append all decisions as one batch, or none: ImpossibleRequest names what the set cannot be given."""
         return self._decisions.append(self._bounds(set_id), decisions)
 
+    def decide_new(self, set_id: str, decisions: Sequence[Decision], undo_others: bool = True) -> list[Decision]:
+        """Append what of ``decisions`` the log does not have yet, each by itself; see DecisionLog.append_new."""
+        return self._decisions.append_new(self._bounds(set_id), decisions, undo_others)
+
     def undo(self, set_id: str, annotator: str) -> Decision | None:
         """Take back the annotator's latest standing decision, a batch as one; None where nothing stands."""
         return self._decisions.undo(self._sets.record(set_id).id, annotator)
@@ -167,6 +189,14 @@ class Workspace:
         """The log of a set or of one sample, undos included, oldest first: the whole, or its ``latest`` entries."""
         return self._decisions.entries(set_id, sample_id, latest)
 
+    def log(self, set_id: str) -> LogPages:
+        """The same log a page at a time, filtered and counted."""
+        return LogPages(self._log, self._sets.record(set_id).id)
+
+    def take_back(self, set_id: str, batch: int, annotator: str) -> int:
+        """Undo what still stands of a batch, whoever signed it, as one batch of ``annotator``; returns how many entries."""
+        return self._decisions.take_back(self._sets.record(set_id).id, batch, annotator)
+
     def states(self, set_id: str, ids: Ids | None = None) -> dict[int, SampleState]:
         """Where the log leaves every sample, or each of ``ids``, that has a standing decision."""
         return self._decisions.states(set_id, ids)
@@ -178,6 +208,20 @@ class Workspace:
     def decision_counts(self, set_id: str) -> dict[str, int]:
         """Samples by where the log leaves them: kept, relabelled, softened, pruned, skipped, undecided; sums to N."""
         return self._decisions.counts(self._bounds(set_id))
+
+    # What judges answered about pairs of labels
+
+    def add_answers(self, set_id: str, answers: PairAnswers, run: str = "") -> int:
+        """Append answers, all or none; those of one ``run`` once. They are on disk when this returns how many were added."""
+        return self._answers.append(self._bounds(set_id), answers, run)
+
+    def add_new_answers(self, set_id: str, answers: PairAnswers) -> int:
+        """Append what of people's ``answers`` the log does not have yet; see AnswerLog.append_new."""
+        return self._answers.append_new(self._bounds(set_id), answers)
+
+    def answers(self, set_id: str, judge: str | None = None) -> PairAnswers:
+        """What every judge, or one, answered about pairs of labels, in the order in which it was added."""
+        return self._answers.of_set(self._sets.record(set_id).id, judge)
 
     # Runs
 
@@ -215,7 +259,8 @@ class Workspace:
         if query.takes_all:
             return SamplePage(np.arange(query.offset, max(query.offset, min(query.offset + query.limit, size))), size)
         asked = statement(set_id, size, query, {name: self._evidence.find(set_id, name) for name in query.analyses})
-        total, ids = self._database.rows(asked.sql, asked.parameters, **asked.tables)[0]
+        tables = self._log if query.decision is not None else self._database
+        total, ids = tables.rows(asked.sql, asked.parameters, **asked.tables)[0]
         return SamplePage(np.asarray(ids or [], dtype=np.int64), total)
 
     def evidence(self, set_id: str) -> dict[str, list[str]]:
@@ -229,6 +274,10 @@ class Workspace:
     def evidence_of(self, set_id: str, sample_id: int) -> dict[str, dict[str, Any]]:
         """What every analysis says about one sample: values by column, by analysis."""
         return self._evidence.of_sample(set_id, sample_id)
+
+    def evidence_of_samples(self, set_id: str, ids: Ids) -> dict[int, dict[str, dict[str, Any]]]:
+        """``evidence_of`` each of ``ids``, read together."""
+        return self._evidence.of_samples(set_id, ids)
 
     def evidence_values(self, set_id: str, analysis: str, column: str) -> tuple[np.ndarray, np.ndarray]:
         """(sample ids int64 (m,), values (m,)) of one column, for a map's colours; a missing number is NaN."""
@@ -249,85 +298,3 @@ class Workspace:
     def _bounds(self, set_id: str) -> Bounds:
         record = self._sets.record(set_id)
         return Bounds(record.id, record.n, record.num_classes)
-
-
-class _Database:
-    """The DuckDB file as data.workspace_tables.Tables."""
-
-    def __init__(self, file: Path) -> None:
-        self._writer = threading.Lock()
-        try:
-            self._connection = duckdb.connect(str(file), config={"autoinstall_known_extensions": "false"})
-            try:
-                self._prepare(file.parent)
-            except BaseException:
-                self._connection.close()
-                raise
-        except duckdb.Error as error:
-            reason = str(error).splitlines()[0]
-            raise UnreadableInput(
-                f"the workspace database {file} is damaged or was written by a newer DuckDB ({reason}); restore a copy "
-                "of it or choose another --workspace."
-            ) from None
-
-    def rows(self, sql: str, parameters: Sequence[Any] = (), **tables: Columns) -> list[tuple]:
-        with self._cursor(tables) as cursor:
-            return _run(cursor, sql, parameters).fetchall()
-
-    def columns(self, sql: str, parameters: Sequence[Any] = (), **tables: Columns) -> dict[str, np.ndarray]:
-        with self._cursor(tables) as cursor:
-            return _run(cursor, sql, parameters).fetchnumpy()
-
-    @contextmanager
-    def writing(self) -> Iterator[Execute]:
-        with self._writer, self._cursor({}) as cursor:
-
-            def execute(sql: str, parameters: Sequence[Any] = (), **tables: Columns) -> list[tuple]:
-                _register(cursor, tables)
-                return _run(cursor, sql, parameters).fetchall()
-
-            cursor.begin()
-            try:
-                yield execute
-            except BaseException:
-                cursor.rollback()
-                raise
-            cursor.commit()
-
-    def close(self) -> None:
-        with self._writer:
-            self._connection.close()
-
-    def _prepare(self, folder: Path) -> None:
-        """Check or make the tables."""
-        self.rows("set global parquet_metadata_cache = true")
-        known = self.rows("select 1 from duckdb_tables() where table_name = 'about'")
-        version = self.rows("select max(schema_version) from about")[0][0] if known else SCHEMA_VERSION
-        if version > SCHEMA_VERSION:
-            raise UnreadableInput(
-                f"the workspace {folder} was made by a newer Stillroom (tables of version {version}, this one knows "
-                f"{SCHEMA_VERSION}); update Stillroom or choose another --workspace."
-            )
-        with self.writing() as execute:
-            execute(SCHEMA)
-            if not known:
-                execute("insert into about values (?)", [SCHEMA_VERSION])
-
-    @contextmanager
-    def _cursor(self, tables: Mapping[str, Columns]) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection of its own for one use, as DuckDB asks of every thread."""
-        cursor = self._connection.cursor()
-        try:
-            _register(cursor, tables)
-            yield cursor
-        finally:
-            cursor.close()
-
-
-def _register(cursor: duckdb.DuckDBPyConnection, tables: Mapping[str, Columns]) -> None:
-    for name, columns in tables.items():
-        cursor.register(name, pa.table(dict(columns)))
-
-
-def _run(cursor: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any]) -> duckdb.DuckDBPyConnection:
-    return cursor.execute(sql, list(parameters)) if len(parameters) else cursor.execute(sql)

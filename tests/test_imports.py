@@ -59,8 +59,13 @@ def test_only_the_app_knows_streamlit():
     assert {path.relative_to(PROJECT).parts[0] for path in MODULES if "streamlit" in roots(path)} <= {"app"}
 
 
-def test_only_the_workspace_knows_duckdb():
-    assert [str(path.relative_to(PROJECT)) for path in MODULES if "duckdb" in roots(path)] == ["data/workspace.py"]
+def test_only_one_module_knows_duckdb():
+    assert [str(path.relative_to(PROJECT)) for path in MODULES if "duckdb" in roots(path)] == ["data/duckdb_tables.py"]
+
+
+def test_only_the_shared_store_knows_postgresql():
+    found = {str(path.relative_to(PROJECT).parent) for path in MODULES if "psycopg" in roots(path)}
+    assert found == {"data/postgres"}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
 
-from data.curation import curate
+from data.curation import curate, soften_obstacle
 from data.decisions import Decision, states
 from data.distilled_set import GIVEN, DistilledSet, Provenance, numbered_classes
 from data.errors import ImpossibleRequest
@@ -233,6 +233,28 @@ def test_curate__refuses_in_one_sentence_that_names_the_sample(original, log, sa
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("original", "says"),
+    [
+        (lambda: given_only(SOFT), ""),
+        (lambda: given_only(SOFT.softmax(1), "probabilities"), ""),
+        (made, "hard labels only"),
+        (lambda: made({"teacher": DenseSoftLabels(SOFT, "logits")}), "hard labels only"),
+        (lambda: given_only(SOFT, "scores"), "scores"),
+        (top_k_set, "top 2 classes"),
+    ],
+)
+def test_soften_obstacle__says_beforehand_what_curate_would_refuse(original, says):
+    opened = original()
+    assert says in soften_obstacle(opened) and bool(says) == bool(soften_obstacle(opened))
+    soften = decided(Decision(1, "soften", soft_label=(0.5, 0.5, 0)))
+    if says:
+        with pytest.raises(ImpossibleRequest, match="cannot be softened"):
+            curate(opened, soften)
+    else:
+        assert curate(opened, soften).softened == (1,)
+
+
 def test_curate__a_tree_of_crops_is_pruned_along_and_relabelled_but_not_softened(tmp_path):
     tree = make_tree("sre2l", tmp_path)
     opened = open_tree(tree.tree, tree.labels, tree.num_classes)
@@ -248,5 +270,6 @@ def test_curate__a_tree_of_crops_is_pruned_along_and_relabelled_but_not_softened
     before, after = (source.label_sources[GIVEN].probabilities([0])[0] for source in (original, relabelled.set))
     assert before[0] > after[0] and after[1] > before[1]
     assert torch.allclose(before[2:], after[2:])
+    assert "many crops" in soften_obstacle(original)
     with pytest.raises(ImpossibleRequest, match="many crops a sample, so sample 0 cannot be softened"):
         curate(original, decided(Decision(0, "soften", soft_label=(1.0, *[0.0] * (tree.num_classes - 1)))))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.decisions import Decision, states
+from data.decisions import CRITIC, Decision, states
 from data.errors import ImpossibleRequest
 from data.workspace import SampleQuery, Workspace
 from tests.data.workspaces import CLASSES, write_set
@@ -17,8 +17,8 @@ PURE = (1.0,) + (0.0,) * (CLASSES - 1)
 
 
 @pytest.fixture(scope="module")
-def opened():
-    with tempfile.TemporaryDirectory() as folder, Workspace.open(folder) as workspace:
+def opened(store):
+    with tempfile.TemporaryDirectory() as folder, Workspace.open(folder, decisions=store) as workspace:
         yield workspace, Path(folder)
 
 
@@ -74,6 +74,13 @@ def test_decide_many__as_many_as_there_are(log, n):
     assert workspace.decisions(set_id) == stored
     assert [replace(entry, id=None, at="") for entry in stored] == given
     assert [entry.id for entry in stored] == list(range(stored[0].id, stored[0].id + n))
+
+
+def test_decide__a_soft_label_with_whole_numbers_as_files_have_them(log):
+    workspace, set_id = log
+    stored = workspace.decide(set_id, Decision(0, "soften", soft_label=(0.5, 0, 0.5, 0, 0)))
+    assert workspace.decisions(set_id) == [stored]
+    assert workspace.decide(set_id, Decision(0, "soften", soft_label=(1, 0, 0, 0, 0))).soft_label == PURE
 
 
 def test_decide_many__nothing(log):
@@ -222,3 +229,21 @@ def test_decisions__the_latest(log):
     assert workspace.decisions(set_id, latest=2) == whole[-2:]
     assert workspace.decisions(set_id, 3, latest=9) == [whole[3]]
     assert workspace.decisions(set_id, latest=0) == []
+
+
+def test_settled__a_reason_that_nobody_gave_is_none(log):
+    workspace, set_id = log
+    workspace.decide(set_id, Decision(0, "prune", reason="duplicate"))
+    workspace.decide(set_id, Decision(1, "keep"))
+    assert workspace.settled(set_id).reason.tolist() == ["duplicate", None]
+
+
+def test_settled__what_the_critic_adopted_is_left_out_until_a_person_says_something(log):
+    workspace, set_id = log
+    for sample, action in ((0, "keep"), (1, "relabel"), (2, "keep")):
+        workspace.decide(set_id, Decision(sample, action, label=1 if action == "relabel" else None, annotator=CRITIC))
+    assert len(workspace.settled(set_id)) == 0
+    workspace.decide(set_id, Decision(1, "keep", annotator="ada"))
+    workspace.decide(set_id, Decision(2, "prune", annotator="ada"))
+    assert workspace.settled(set_id).sample_id.tolist() == [1, 2]
+    assert states(workspace.decisions(set_id)) == workspace.states(set_id)

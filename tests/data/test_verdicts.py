@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from data.decisions import Decision, states
+from data.decisions import CRITIC, Decision, states
 from data.verdicts import verdicts
 
 GIVEN = np.array([4, 3, 2, 1, 0, 5])
@@ -58,3 +58,11 @@ def test_digest__changes_with_what_was_left_out_and_only_then():
     keep = [Decision(0, "keep")]
     settled, pruned = (verdicts(states([*keep, *more]), GIVEN) for more in ([], [Decision(1, "prune")]))
     assert pruned.digest != settled.digest and pruned.of_labels().digest == settled.digest
+
+
+def test_verdicts__what_the_critic_adopted_is_nobodys():
+    log = [Decision(0, "relabel", label=2, annotator=CRITIC), Decision(1, "keep", annotator=CRITIC)]
+    assert verdicts(states(log), GIVEN).empty
+    pruned_after = [*log, Decision(0, "prune", annotator="me")]
+    assert len(verdicts(states(pruned_after), GIVEN)) == 0 and verdicts(states(pruned_after), GIVEN).pruned.tolist() == [0]
+    assert verdicts(states([*log, Decision(0, "keep", annotator="me")]), GIVEN).labels.tolist() == [GIVEN[0]]

@@ -1,0 +1,1 @@
+"""The logs in PostgreSQL, where several app processes share one project; only here psycopg is known."""
