@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,14 @@ from analysis.prune_labels_command import add_command as add_prune_labels
 from analysis.raw_arrays import open_arrays
 from analysis.registry import Analysis, Parameter, analyses, find, run
 from data import open_set
+from data.annotations import annotations
 from data.cli import add_opening_options, check_apart, name_and_value, opening_options, report_errors
 from data.curation import check_fits
 from data.decisions import read_jsonl, states
 from data.distilled_set import DistilledSet
 from data.errors import ImpossibleRequest
 from data.soft_labels import KINDS
-from data.verdicts import NO_VERDICTS, Verdicts, verdicts
+from data.verdicts import verdicts
 
 
 @report_errors
@@ -83,8 +85,7 @@ def _run(given: argparse.Namespace) -> int:
     arguments = entry.arguments(parameters)
     distilled_set = _opened(given)
     check_apart(given)
-    settled = _verdicts(given.decisions, entry, distilled_set)
-    context = Context(device=given.device, cache=_cache(), report=_reporting(), verdicts=settled)
+    context = _hearing(Context(device=given.device, cache=_cache(), report=_reporting()), given, entry, distilled_set)
     about = {"analysis": entry.name, "set": str(given.path or given.probabilities), "parameters": arguments}
     with _folder(given.out):
         findings = run(entry.name, distilled_set, context, **parameters)
@@ -106,17 +107,25 @@ def _opened(given: argparse.Namespace) -> DistilledSet:
     return open_arrays(given.probabilities, Path(given.labels), given.kind)
 
 
-def _verdicts(log: Path | None, entry: Analysis, distilled_set: DistilledSet) -> Verdicts:
-    if log is None:
-        return NO_VERDICTS
-    if not entry.reads_verdicts:
-        reading = ", ".join(name for name, other in analyses().items() if other.reads_verdicts)
+def _hearing(context: Context, given: argparse.Namespace, entry: Analysis, distilled_set: DistilledSet) -> Context:
+    """``context`` with what the log of decisions says, as far as the analysis reads it."""
+    if given.decisions is None:
+        return context
+    if not _reads_decisions(entry):
+        reading = ", ".join(name for name, other in analyses().items() if _reads_decisions(other))
         raise ImpossibleRequest(
             f"{entry.name} does not learn from decisions; leave out --decisions, or run one of: {reading}."
         )
-    decided = states(read_jsonl(log))
+    log = read_jsonl(given.decisions)
+    decided = states(log)
     check_fits(distilled_set, decided)
-    return entry.heard(verdicts(decided, distilled_set.labels))
+    if entry.reads_verdicts:
+        context = replace(context, verdicts=entry.heard(verdicts(decided, distilled_set.labels)))
+    return replace(context, annotations=annotations(log, distilled_set.labels)) if entry.reads_annotations else context
+
+
+def _reads_decisions(entry: Analysis) -> bool:
+    return entry.reads_verdicts or entry.reads_annotations
 
 
 def _print_summary(entry: Analysis, findings: Findings, out: Path) -> None:

@@ -90,7 +90,7 @@ def by_quota(order: np.ndarray, labels: np.ndarray, decided: np.ndarray, quota: 
     class that is still behind gets one sample, in order of ``order``; a class with too few samples gives all it has.
     """
     of_class = labels[order]
-    level = decided[of_class] + _place_in_class(of_class)
+    level = decided[of_class] + place_in_class(of_class)
     wanted = np.flatnonzero(level < quota)
     return order[wanted[np.argsort(level[wanted], kind="stable")]]
 
@@ -149,6 +149,15 @@ def relearned(
     return expit(prior + columns @ weights)
 
 
+def place_in_class(of_class: np.ndarray) -> np.ndarray:
+    """For each of ``of_class`` (n,), how many of the same class stand before it."""
+    grouped = np.argsort(of_class, kind="stable")
+    sizes = np.bincount(of_class)
+    place = np.empty(len(of_class), dtype=np.int64)
+    place[grouped] = np.arange(len(of_class)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return place
+
+
 def _fitted(columns: np.ndarray, offset: np.ndarray, target: np.ndarray, penalty: float) -> np.ndarray:
     """Newton's method on sum of log-losses + penalty / 2 * |weights|², which is convex; halved steps never go uphill."""
     weights = np.zeros(columns.shape[1])
@@ -189,12 +198,3 @@ def _rank(values: np.ndarray) -> np.ndarray:
     below = np.cumsum(counts) - counts
     rank[known] = ((below + (counts - 1) / 2) / (len(known) - 1))[where]
     return rank
-
-
-def _place_in_class(of_class: np.ndarray) -> np.ndarray:
-    """For each of ``of_class`` (n,), how many of the same class stand before it."""
-    grouped = np.argsort(of_class, kind="stable")
-    sizes = np.bincount(of_class)
-    place = np.empty(len(of_class), dtype=np.int64)
-    place[grouped] = np.arange(len(of_class)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return place

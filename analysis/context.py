@@ -9,6 +9,8 @@ from typing import TypeVar
 
 import pandas as pd
 
+from data.annotations import NO_ANNOTATIONS, Annotations
+from data.pair_answers import NO_ANSWERS, PairAnswers
 from data.verdicts import NO_VERDICTS, Verdicts
 
 Item = TypeVar("Item")
@@ -35,7 +37,8 @@ class Context:
     ``report(fraction, message)`` says how far the run is, 0 to 1; it raises Cancelled where the run should stop, so an
     analysis that reports often enough needs no other check. ``draft(name, table)`` shows a small table, such as a learning
     curve, while the run goes on; the latest of each name stays in sight. ``verdicts`` is what people have settled about
-    the set's labels until now.
+    the set's labels until now, ``answers`` what they said of pairs of labels, ``annotations`` what each of them says of each
+    sample.
     """
 
     device: str = "auto"
@@ -43,6 +46,8 @@ class Context:
     report: Report = _silent
     draft: Draft = _undrawn
     verdicts: Verdicts = NO_VERDICTS
+    answers: PairAnswers = NO_ANSWERS
+    annotations: Annotations = NO_ANNOTATIONS
 
     def part(self, start: float, end: float) -> Context:
         """A context whose 0 to 1 is this one's ``start`` to ``end``."""

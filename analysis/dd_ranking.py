@@ -17,14 +17,13 @@ from analysis.students.arms import Labels
 from analysis.students.comparison import over_seeds
 from analysis.students.draws import train_drawn
 from analysis.students.material import exam_of, lesson_images
-from analysis.students.options import HardWeight, LearningRate, Seeds, Steps, Temperature, Width, schooled, schooling
+from analysis.students.options import HardWeight, LearningRate, Seeds, Steps, Temperature, Width, schooling
 from analysis.students.ranking_scores import ars, hlr, ior, lrs
 from analysis.students.real_lessons import RealImages, asked_and_taught, real_images
 from analysis.students.task import Exam, Lesson, Loss, Marks, Network, Schooling
 from analysis.students.told import (
     Marked,
     accuracy_columns,
-    class_groups,
     common_caveats,
     curve_table,
     estimate_figure,
@@ -101,7 +100,7 @@ def dd_ranking(
     taught = schooling(distilled_set, network, width, steps, learning_rate, True, seeds)
     loss = Loss("hard" if chosen is None else "soft", temperature, hard_weight)
     marks = _Students(distilled_set, exam, real, labels, loss).marks(taught, context.part(LABELLING, 1))
-    marked = Marked(marks, exam.labels.numpy(), class_groups(distilled_set), schooled(taught))
+    marked = Marked.of(distilled_set, marks, exam, taught)
     scores = _scores(marked, Weights(ior_weight, augmented_weight))
     return Findings(
         per_sample=no_scores(len(distilled_set)),

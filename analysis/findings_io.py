@@ -68,6 +68,12 @@ def load(folder: Path) -> Findings:
     )
 
 
+def table(folder: Path, name: str) -> pd.DataFrame | None:
+    """One further table of the findings in ``folder``, without reading the others; None where there is none of that name."""
+    names = json.loads((folder / SUMMARY).read_text(encoding="utf-8")).get("tables", [])
+    return pd.read_parquet(folder / TABLE.format(names.index(name))) if name in names else None
+
+
 def summary(findings: Findings) -> dict[str, Any]:
     """The summary as plain JSON values: figures, caveats, headline, the matrices' axes and the further tables' names; NaN
     becomes null."""

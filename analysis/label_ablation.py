@@ -18,14 +18,13 @@ from analysis.students.arms import Labels
 from analysis.students.comparison import Paired, over_seeds, paired
 from analysis.students.label_cuts import kept, swapped
 from analysis.students.material import exam_of, lesson_images
-from analysis.students.options import LearningRate, Seeds, Steps, Temperature, Width, schooled, schooling
+from analysis.students.options import LearningRate, Seeds, Steps, Temperature, Width, schooling
 from analysis.students.task import Lesson, Loss, Network
 from analysis.students.told import (
     POINTS,
     Marked,
     accuracy_columns,
     accuracy_figure,
-    class_groups,
     common_caveats,
     curve_table,
     difference_figures,
@@ -92,7 +91,7 @@ def label_ablation(
     taught = schooling(distilled_set, network, width, steps, learning_rate, augment, seeds)
     lessons, classes = [cut.lesson for cut in cuts], distilled_set.num_classes
     marks = train(lessons, exam, taught, classes, context.part(READING, 1))
-    marked = Marked(marks, exam.labels.numpy(), class_groups(distilled_set), schooled(taught))
+    marked = Marked.of(distilled_set, marks, exam, taught)
     against = [paired(marks[WHOLE], other, marked.labels) for other in marks[1:]]
     return Findings(
         per_sample=no_scores(len(distilled_set)),

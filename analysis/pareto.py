@@ -19,7 +19,7 @@ from analysis.students.arms import Labels
 from analysis.students.comparison import over_seeds, paired
 from analysis.students.draws import drawn_by_class, train_drawn
 from analysis.students.material import exam_of, lesson_images
-from analysis.students.options import Kept, LearningRate, Seeds, Steps, Temperature, Width, schooled, schooling
+from analysis.students.options import Kept, LearningRate, Seeds, Steps, Temperature, Width, schooling
 from analysis.students.pareto_front import dominated, on_front
 from analysis.students.task import Lesson, Loss, Network
 from analysis.students.told import (
@@ -27,7 +27,6 @@ from analysis.students.told import (
     Marked,
     accuracy_columns,
     accuracy_figure,
-    class_groups,
     common_caveats,
     curve_table,
     no_scores,
@@ -108,7 +107,7 @@ def pareto(
     classes = distilled_set.num_classes
     lessons = _Lessons(distilled_set, chosen, choices)
     marks = train_drawn(lessons.of_seed, exam, taught, classes, context.part(READING, 1))
-    marked = Marked(marks, exam.labels.numpy(), class_groups(distilled_set), schooled(taught))
+    marked = Marked.of(distilled_set, marks, exam, taught)
     better = _better(marked)
     largest = {choice.kind.name: place for place, choice in enumerate(choices)}
     sides = {name: largest[name] for name in ("hard labels", "soft labels") if name in largest}

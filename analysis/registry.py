@@ -135,14 +135,17 @@ class Entry:
 @dataclass(frozen=True)
 class Analysis(Entry):
     """A registered analysis. ``reads_verdicts`` says that it learns from what people have settled, so its findings age with
-    every decision; ``reads_pruned`` that it leaves out what they pruned, too. ``takes_minutes`` keeps it from starting by
-    itself."""
+    every decision; ``reads_pruned`` that it leaves out what they pruned, too; ``reads_answers`` that it counts
+    what they answered about pairs of labels; ``reads_annotations`` that it compares what each of them says of a sample.
+    ``takes_minutes`` keeps it from starting by itself."""
 
     KIND: ClassVar[str] = "analysis"
 
     reads_verdicts: bool = False
     reads_pruned: bool = False
+    reads_answers: bool = False
     takes_minutes: bool = False
+    reads_annotations: bool = False
 
     def heard(self, settled: Verdicts) -> Verdicts:
         """What of ``settled`` it learns from, so that its findings age with nothing else."""
@@ -162,13 +165,15 @@ def analysis(
     needs: tuple[Need, ...] = (),
     reads_verdicts: bool = False,
     reads_pruned: bool = False,
+    reads_answers: bool = False,
     takes_minutes: bool = False,
+    reads_annotations: bool = False,
 ) -> Callable[[AnalysisFunction], AnalysisFunction]:
     """Register the decorated function under its own name; see ``Analysis`` for what is said of it."""
 
     def register(function: AnalysisFunction) -> AnalysisFunction:
         about = (function.__name__, title, meaning, paper, needs, parameters_of(function), function)
-        entry = Analysis(*about, reads_verdicts, reads_pruned, takes_minutes)
+        entry = Analysis(*about, reads_verdicts, reads_pruned, reads_answers, takes_minutes, reads_annotations)
         if entry.name in _REGISTRY and _REGISTRY[entry.name].function.__module__ != function.__module__:
             raise ValueError(f"two analyses are called '{entry.name}'")
         _REGISTRY[entry.name] = entry
@@ -191,6 +196,11 @@ def analyses() -> dict[str, Analysis]:
     """All analyses by name, in the order of their names."""
     _import_all()
     return dict(sorted(_REGISTRY.items()))
+
+
+def title_of(name: str) -> str:
+    """What people call the analysis ``name``; the name itself where there is none of it, or none any more."""
+    return analyses()[name].title if name in analyses() else name
 
 
 def find(name: str) -> Analysis:

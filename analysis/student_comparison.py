@@ -24,7 +24,6 @@ from analysis.students.options import (
     Temperature,
     Width,
     cropped,
-    schooled,
     schooling,
 )
 from analysis.students.task import Loss, Network, Schooling
@@ -33,7 +32,6 @@ from analysis.students.told import (
     Marked,
     accuracy_columns,
     accuracy_figure,
-    class_groups,
     common_caveats,
     curve_table,
     difference_figures,
@@ -105,7 +103,7 @@ def student_comparison(
     taught = cropped(schooling(distilled_set, network, width, steps, learning_rate, augment, seeds), crop)
     classes = distilled_set.num_classes
     marks = train(lessons.lessons(distilled_set), exam, taught, classes, context.part(READING, 1))
-    marked = Marked(marks, exam.labels.numpy(), class_groups(distilled_set), schooled(taught))
+    marked = Marked.of(distilled_set, marks, exam, taught)
     compared = [paired(marks[first], marks[second], marked.labels) for first, second in lessons.pairs]
     return Findings(
         per_sample=_per_sample(distilled_set, lessons),

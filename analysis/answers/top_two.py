@@ -91,18 +91,26 @@ def answers(
     return Answers(*(column if column.dtype == np.int64 else column.astype(np.float64) for column in found))
 
 
+def posterior(rows: torch.Tensor, labels: np.ndarray, rates: GivenRates | None) -> torch.Tensor:
+    """P(true | x, given), (n, C), from what sources say, ``rows`` (n, C) >= 0, and the given ``labels`` int64 (n,); without
+    ``rates`` those count for nothing."""
+    weighted = rows if rates is None else rows * torch.from_numpy(rates.of(labels)).to(rows.device, rows.dtype)
+    return weighted / weighted.sum(dim=1, keepdim=True)
+
+
+def largest(rows: torch.Tensor, count: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
+    """Values and classes, (n, ``count``) each, of ``rows`` (n, C) >= 0, falling; of equal ones the lower class first."""
+    found, left = [], rows
+    for _ in range(count):
+        found.append(left.max(dim=1, keepdim=True))
+        left = left.scatter(1, found[-1].indices, -1.0)
+    return torch.cat([one.values for one in found], dim=1), torch.cat([one.indices for one in found], dim=1)
+
+
 def _answers(chunk: torch.Tensor, labels: np.ndarray, rates: GivenRates | None) -> tuple[torch.Tensor, ...]:
     own = torch.from_numpy(labels).to(chunk.device)[:, None]
-    alone, seen_as = _two_largest(chunk)
-    weighted = chunk if rates is None else chunk * torch.from_numpy(rates.of(labels)).to(chunk.device, chunk.dtype)
-    posterior = weighted / weighted.sum(dim=1, keepdim=True)
-    (p_two, two), p_given = _two_largest(posterior), posterior.gather(1, own)[:, 0]
-    p_rival, rival = posterior.scatter(1, own, -1.0).max(dim=1)
+    alone, seen_as = largest(chunk)
+    cleaned = posterior(chunk, labels, rates)
+    (p_two, two), p_given = largest(cleaned), cleaned.gather(1, own)[:, 0]
+    p_rival, rival = cleaned.scatter(1, own, -1.0).max(dim=1)
     return two[:, 0], two[:, 1], p_two[:, 0], p_two[:, 1], p_given, rival, p_rival, seen_as[:, 0], alone.sum(dim=1)
-
-
-def _two_largest(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Values and classes, (n, 2) each; of equal ones the lower class first."""
-    first = rows.max(dim=1, keepdim=True)
-    second = rows.scatter(1, first.indices, -1.0).max(dim=1, keepdim=True)
-    return torch.cat([first.values, second.values], dim=1), torch.cat([first.indices, second.indices], dim=1)

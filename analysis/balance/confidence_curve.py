@@ -8,6 +8,7 @@ equally sure of themselves: where the spread of pbar_i(tau) = mean over class i'
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ import torch
 from analysis.balance.class_sums import add_by_class
 from analysis.context import Context
 from analysis.corrections.logits import LEAST_PROBABILITY
+from analysis.device import pick
 from analysis.intervals import ratio
 from analysis.label_sources import CPU, chunks
 from data.errors import ImpossibleRequest
@@ -39,48 +41,38 @@ def log_prior_of(counts: np.ndarray) -> np.ndarray:
     return np.log(shares / shares.sum())
 
 
-def confidence_curve(
-    labels: SoftLabels,
-    hard: np.ndarray,
-    log_prior: np.ndarray,
-    taus: np.ndarray,
-    temperature: float,
-    device: torch.device,
-    context: Context,
-) -> np.ndarray:
-    """Mean own-class probability of each class's samples under each tau, float64 (T, C); NaN for a class without samples.
+@dataclass(frozen=True, eq=False)
+class Adjusted:
+    """``labels`` of samples whose hard labels are ``hard`` int64 (N,), adjusted by ``log_prior`` float64 (C,), finite, and
+    read at ``temperature``.
 
-    Of ``own_confidences``, summed in float64.
+    The probabilities are those of softmax((f - tau log_prior) / temperature), which is what adjusted logits say when read at
+    that temperature. f are stored logits, or the logarithm of the probabilities, of which none counts as less than 1e-9.
     """
-    sums = np.zeros((len(log_prior), len(taus)))
-    for ids, own in own_confidences(labels, hard, log_prior, taus, temperature, device, context):
-        add_by_class(sums, hard[ids], own)
-    n = np.bincount(hard, minlength=len(log_prior))
-    return ratio(sums.T, n[None])
 
+    labels: SoftLabels
+    hard: np.ndarray
+    log_prior: np.ndarray
+    temperature: float
 
-def own_confidences(
-    labels: SoftLabels,
-    hard: np.ndarray,
-    log_prior: np.ndarray,
-    taus: np.ndarray,
-    temperature: float,
-    device: torch.device,
-    context: Context,
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Each sample's own-class probability under each tau, in chunks: (ids int64 (n,), float64 (n, T)).
+    def own_confidences(self, taus: np.ndarray, context: Context) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Each sample's own-class probability under each of ``taus`` (T,), in chunks: (ids int64 (n,), float64 (n, T))."""
+        device = pick(context.device)
+        device = CPU if device.type == "mps" else device  # Apple's devices have no float64
+        shifts = torch.from_numpy(np.outer(np.asarray(self.log_prior, float), np.asarray(taus, float))) / self.temperature
+        shifts = shifts.to(device)
+        for ids, log_p in _log_probabilities(self.labels, self.temperature, device, context):
+            own = torch.from_numpy(self.hard[ids]).to(device)
+            adjusted = log_p.gather(1, own[:, None]) - shifts[own]
+            yield ids, (adjusted - _log_totals(log_p, shifts)).exp().cpu().numpy()
 
-    ``hard`` int64 (N,), ``log_prior`` float64 (C,) finite, ``taus`` (T,). The probabilities are those of
-    softmax((f - tau log_prior) / temperature), which is what adjusted logits say when read at that temperature. f are
-    stored logits, or the logarithm of the probabilities, of which none counts as less than 1e-9.
-    """
-    device = CPU if device.type == "mps" else device  # Apple's devices have no float64
-    shifts = torch.from_numpy(np.outer(np.asarray(log_prior, float), np.asarray(taus, float))) / temperature
-    shifts = shifts.to(device)
-    for ids, log_p in _log_probabilities(labels, temperature, device, context):
-        own = torch.from_numpy(hard[ids]).to(device)
-        adjusted = log_p.gather(1, own[:, None]) - shifts[own]
-        yield ids, (adjusted - _log_totals(log_p, shifts)).exp().cpu().numpy()
+    def class_confidences(self, taus: np.ndarray, context: Context) -> np.ndarray:
+        """The mean of ``own_confidences`` over each class's samples, float64 (T, C); NaN for a class without samples."""
+        sums = np.zeros((len(self.log_prior), len(taus)))
+        for ids, own in self.own_confidences(taus, context):
+            add_by_class(sums, self.hard[ids], own)
+        n = np.bincount(self.hard, minlength=len(self.log_prior))
+        return ratio(sums.T, n[None])
 
 
 def spread(confidence: np.ndarray) -> np.ndarray:

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from analysis.balance.confidence_curve import confidence_curve, log_prior_of, spread
+from analysis.balance.confidence_curve import Adjusted, log_prior_of, spread
 from analysis.balance.masses import Balance
 from analysis.balance.tau_interval import tau_interval_of
 from analysis.class_groups import GROUPS
 from analysis.context import Context
-from analysis.device import pick
 from analysis.findings import Figure
 from data.soft_labels import SoftLabels
 
@@ -38,8 +37,9 @@ def curve_report(
         return CurveReport((Figure(TAU, None, why, n),))
     prior = log_prior_of(balance.counts)
     looked, drawn = context.part(0, 0.5), context.part(0.5, 1)
-    confidence = confidence_curve(labels, balance.labels, prior, taus, temperature, pick(context.device), looked)
-    interval = tau_interval_of(labels, balance.labels, prior, taus, temperature, drawn)
+    adjusted = Adjusted(labels, balance.labels, prior, temperature)
+    confidence = adjusted.class_confidences(taus, looked)
+    interval = tau_interval_of(adjusted, taus, drawn)
     spreads = spread(confidence)
     least = int(spreads.argmin())
     said = (

@@ -6,12 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from analysis.balance.confidence_curve import own_confidences, spread
+from analysis.balance.confidence_curve import Adjusted, spread
 from analysis.balance.resampling import draws_for
 from analysis.context import Context
-from analysis.device import pick
 from analysis.intervals import FEWEST_FOR_A_MEAN, LEVEL
-from data.soft_labels import SoftLabels
 
 MOST_SAMPLES = 50_000
 """Of more, tau hardly moves, and drawing them anew takes longer than the search."""
@@ -26,23 +24,14 @@ def can_be_drawn(labels: np.ndarray) -> bool:
     return len(labels) <= MOST_SAMPLES and per_class[per_class > 0].min() >= FEWEST_FOR_A_MEAN
 
 
-def tau_interval_of(
-    labels: SoftLabels,
-    hard: np.ndarray,
-    log_prior: np.ndarray,
-    taus: np.ndarray,
-    temperature: float,
-    context: Context,
-    criterion: Criterion = spread,
-) -> Interval:
-    """``tau_interval`` of ``labels``, adjusted as ``confidence_curve.own_confidences`` does it."""
-    if not can_be_drawn(hard):
+def tau_interval_of(adjusted: Adjusted, taus: np.ndarray, context: Context, criterion: Criterion = spread) -> Interval:
+    """``tau_interval`` of labels and how they are adjusted."""
+    if not can_be_drawn(adjusted.hard):
         return None, None
-    own = np.empty((len(hard), len(taus)))
-    reading = context.part(0, 0.3)
-    for ids, part in own_confidences(labels, hard, log_prior, taus, temperature, pick(context.device), reading):
+    own = np.empty((len(adjusted.hard), len(taus)))
+    for ids, part in adjusted.own_confidences(taus, context.part(0, 0.3)):
         own[ids] = part
-    return tau_interval(own, hard, taus, context.part(0.3, 1), criterion)
+    return tau_interval(own, adjusted.hard, taus, context.part(0.3, 1), criterion)
 
 
 def tau_interval(

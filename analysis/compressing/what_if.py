@@ -20,13 +20,11 @@ from analysis.label_sources import choose
 from analysis.students.comparison import Paired, paired
 from analysis.students.draws import drawn_by_class, train_drawn
 from analysis.students.material import exam_of, lesson_images
-from analysis.students.options import schooled
 from analysis.students.task import Exam, Lesson, Loss, Marks, Schooling
 from analysis.students.told import (
     Marked,
     accuracy_columns,
     accuracy_figure,
-    class_groups,
     common_caveats,
     curve_table,
     difference_figures,
@@ -91,7 +89,7 @@ def what_if(distilled_set: DistilledSet, asked: Asked, context: Context) -> Told
         return Told(figures=(Figure("Accuracy of students of the kept images", None, f"{error}", 0, SHARE),))
     context.report(READING, "students begin to learn")
     marks = _marks(lessons, distilled_set, asked, exam, context.part(READING, 1))
-    marked = Marked(marks, exam.labels.numpy(), class_groups(distilled_set), schooled(asked.schooling))
+    marked = Marked.of(distilled_set, marks, exam, asked.schooling)
     names = [lesson.name for lesson in lessons]
     pairs = _pairs(names)
     found = [paired(marks[names.index(other)], marks[names.index(name)], marked.labels) for name, other in pairs]

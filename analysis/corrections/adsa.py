@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 import pandas as pd
 
-from analysis.balance.confidence_curve import confidence_curve, log_prior_of, spread
+from analysis.balance.confidence_curve import Adjusted, log_prior_of, spread
 from analysis.balance.tau_interval import Interval, tau_interval_of
 from analysis.context import Context
 from analysis.corrections.agreement import agreeing
@@ -16,14 +16,12 @@ from analysis.corrections.logits import by_rescaling, logits_of
 from analysis.corrections.priors import known_counts
 from analysis.corrections.registry import Corrected, Rescaling, correction
 from analysis.corrections.tau_search import smallest
-from analysis.device import pick
 from analysis.findings import Figure, per_class_table
 from analysis.intervals import ratio, share_figure, wilson
 from analysis.label_sources import ChosenSource, few_samples_caveat
 from analysis.registry import Between
 from data.distilled_set import DistilledSet
 from data.errors import ImpossibleRequest
-from data.soft_labels import SoftLabels
 
 HARDLY_FALLS = 0.05
 AT_A_BOUND = 1e-3
@@ -59,27 +57,21 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class _Asked:
-    """The ``labels`` of a set with ``hard`` int64 (N,), adjusted by ``log_prior`` (C,) and read at ``temperature``."""
+    """Where the ``criterion`` of ``adjusted`` labels is least."""
 
-    labels: SoftLabels
-    hard: np.ndarray
-    log_prior: np.ndarray
-    temperature: float
+    adjusted: Adjusted
     criterion: Criterion
 
     def curve(self, taus: np.ndarray, context: Context) -> Curve:
-        device = pick(context.device)
-        found = confidence_curve(self.labels, self.hard, self.log_prior, taus, self.temperature, device, context)
-        return Curve(taus, found)
+        return Curve(taus, self.adjusted.class_confidences(taus, context))
 
     def least(self, lowest: float, highest: float, context: Context) -> float:
-        """The tau where the criterion is least."""
+        """The tau where it is."""
         return smallest(lambda taus, part: self.curve(taus, part).value(self.criterion), lowest, highest, context)
 
     def interval(self, taus: np.ndarray, context: Context) -> Interval:
         """How far that tau would move with other samples, to a place among ``taus``."""
-        asked = (self.labels, self.hard, self.log_prior, taus, self.temperature)
-        return tau_interval_of(*asked, context, lambda means: Curve(taus, means).value(self.criterion))
+        return tau_interval_of(self.adjusted, taus, context, lambda means: Curve(taus, means).value(self.criterion))
 
 
 @correction(
@@ -120,7 +112,7 @@ def adsa(
     """
     counts, counted = known_counts(distilled_set, empty_counts_as)
     log_prior = log_prior_of(counts)
-    asked = _Asked(source.labels, distilled_set.labels, log_prior, temperature, minimise)
+    asked = _Asked(Adjusted(source.labels, distilled_set.labels, log_prior, temperature), minimise)
     shown = np.linspace(lowest, max(lowest, highest), TAUS_SHOWN)
     alike = len(np.unique(counts)) == 1
     bounds: tuple[float, ...] = ()

@@ -14,10 +14,12 @@ import pandas as pd
 from analysis import findings_io
 from analysis.context import Context
 from analysis.registry import find, run
+from data.annotations import NO_ANNOTATIONS, Annotations
 from data.derived_sources import attach_derived
 from data.distilled_set import OpenOptions
 from data.errors import ImpossibleRequest
 from data.formats import open_set
+from data.pair_answers import NO_ANSWERS, PairAnswers
 from data.verdicts import NO_VERDICTS, Verdicts
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -29,8 +31,9 @@ ERROR_LOG = "error.log"
 class Job:
     """One analysis of one set. ``folder`` is where the results go; it comes into being with all of them, or not at all.
 
-    ``verdicts`` is what people had settled when the job was made, ``derived`` the folders of the label sources computed for
-    the set until then; the worker has no database to ask.
+    ``verdicts`` is what people had settled when the job was made, ``answers`` what they had said of pairs of labels,
+    ``annotations`` what each of them said of each sample, ``derived`` the folders of the label sources computed for the set
+    until then; the worker has no database to ask.
     """
 
     run_id: str
@@ -41,6 +44,8 @@ class Job:
     folder: Path
     verdicts: Verdicts = NO_VERDICTS
     derived: tuple[Path, ...] = ()
+    answers: PairAnswers = NO_ANSWERS
+    annotations: Annotations = NO_ANNOTATIONS
 
     @property
     def unfinished(self) -> Path:
@@ -95,7 +100,8 @@ class Pace:
 def run_job(job: Job, context: Context) -> None:
     """Open the set, run the analysis, put the results into ``job.folder``. Raises whatever goes wrong on the way."""
     distilled_set = attach_derived(open_set(job.set_path, job.options), job.derived)
-    findings = run(job.analysis, distilled_set, replace(context, verdicts=job.verdicts), **job.parameters)
+    heard = replace(context, verdicts=job.verdicts, answers=job.answers, annotations=job.annotations)
+    findings = run(job.analysis, distilled_set, heard, **job.parameters)
     arguments = find(job.analysis).arguments(job.parameters)
     discard(job)
     job.unfinished.mkdir(parents=True)

@@ -12,7 +12,8 @@ from analysis.class_groups import GROUPS, HEAD, TAIL, group_classes, normalised_
 from analysis.findings import SHARE, Figure, per_class_table, per_sample_table
 from analysis.intervals import FEWEST_FOR_A_MEAN
 from analysis.students.comparison import Estimate, Paired, group_accuracies, holm, over_seeds
-from analysis.students.task import Marks
+from analysis.students.options import schooled
+from analysis.students.task import Exam, Marks, Schooling
 from data.distilled_set import DistilledSet
 
 POINTS = "percentage points"
@@ -28,6 +29,11 @@ class Marked:
     labels: np.ndarray
     group: np.ndarray
     how: str
+
+    @classmethod
+    def of(cls, distilled_set: DistilledSet, marks: Sequence[Marks], exam: Exam, taught: Schooling) -> Marked:
+        """The ``marks`` that students of a set, ``taught`` so, got in the ``exam``."""
+        return cls(marks, exam.labels.numpy(), class_groups(distilled_set), schooled(taught))
 
     @property
     def num_classes(self) -> int:

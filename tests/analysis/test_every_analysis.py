@@ -24,6 +24,7 @@ QUICK = {
     "class_overlap": {"embedding": "pixels"},
     "combined_evidence": {"embedding": "pixels"},
     "compression": {"embedding": "pixels"},
+    "critic": {"embedding": "pixels"},
     "dd_ranking": {**STUDENTS, "protocol": "hard labels"},
     "diversity": {"embedding": "pixels"},
     "label_ablation": STUDENTS,
@@ -34,10 +35,12 @@ QUICK = {
     "student_comparison": STUDENTS,
 }
 NAMES = (
+    "agreement",
     "bias_decomposition",
     "class_overlap",
     "combined_evidence",
     "compression",
+    "critic",
     "dd_ranking",
     "diversity",
     "hardness",

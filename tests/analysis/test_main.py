@@ -10,7 +10,6 @@ import pytest
 from analysis.__main__ import main
 from analysis.registry import analyses
 from data.decisions import Decision, write_jsonl
-from tests.analysis.engine import made_analyses  # noqa: F401  registers made_repeating
 from tests.data.sets import CLASSES, N, make
 from tests.data.trees import make_tree
 
@@ -84,14 +83,23 @@ def decided(tmp_path):
     return tmp_path / "log.jsonl"
 
 
-def test_run__decisions_reach_an_analysis_that_learns_from_them(soft_set, decided, tmp_path):
+def test_run__decisions_reach_an_analysis_that_learns_from_them(soft_set, decided, tmp_path, made_analyses):
     out = tmp_path / "out"
     assert main(["run", "made_repeating", str(soft_set), "--decisions", str(decided), "--out", str(out)]) == 0
     said = pd.read_parquet(out / "per_sample.parquet")["said"]
     assert said[0] >= 0 and said[1] == 0 and (said[2:] == -1).all()
 
 
-def test_run__decisions_that_cannot_be_learnt_from_are_refused(soft_set, decided, tmp_path, capsys):
+def test_run__a_log_of_several_people_is_read_person_by_person(soft_set, tmp_path):
+    log = [Decision(0, "relabel", label=label, annotator=who) for who, label in (("ada", 1), ("bob", 2), ("cleo", 1))]
+    write_jsonl(log, tmp_path / "log.jsonl")
+    out = tmp_path / "out"
+    assert main(["run", "agreement", str(soft_set), "--decisions", str(tmp_path / "log.jsonl"), "--out", str(out)]) == 0
+    first = pd.read_parquet(out / "per_sample.parquet").iloc[0]
+    assert (first["n_answers"], first["majority_label"], first["majority_share"]) == (3, 1, pytest.approx(2 / 3))
+
+
+def test_run__decisions_that_cannot_be_learnt_from_are_refused(soft_set, decided, tmp_path, capsys, made_analyses):
     out = tmp_path / "out"
     assert main(["run", "soft_labels", str(soft_set), "--decisions", str(decided), "--out", str(out)]) == 2
     assert "does not learn from decisions" in capsys.readouterr().err

@@ -26,6 +26,11 @@ def registered(monkeypatch):
     return analysis(title="Counting", meaning="Counts.", paper="none", needs=("images",))(counting)
 
 
+def test_analyses__only_our_own():
+    """Those that tests make are gone again, or were never there: others ask for every analysis, and run it."""
+    assert {entry.function.__module__.split(".")[0] for entry in registry.analyses().values()} == {"analysis"}
+
+
 def test_run__passes_parsed_parameters(registered):
     found = run("counting", made_set(n_per_class=(2, 2)), scale="2", loud="yes")
     assert found.per_sample["score"].tolist() == [0.5] * 4

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from scipy.special import logsumexp, softmax
 
 from analysis import label_sources
-from analysis.balance.confidence_curve import confidence_curve, log_prior_of, spread
+from analysis.balance.confidence_curve import Adjusted, log_prior_of, spread
 from analysis.context import Cancelled, Context
-from analysis.label_sources import CPU
 from data.errors import ImpossibleRequest
 from data.soft_labels import DenseSoftLabels, SoftLabels, TopKSoftLabels
 
@@ -24,7 +23,7 @@ def logits(values: np.ndarray) -> DenseSoftLabels:
 
 
 def curve(labels: SoftLabels, hard: np.ndarray, prior: np.ndarray, taus: np.ndarray = TAUS, temperature: float = 1.0):
-    return confidence_curve(labels, hard, prior, taus, temperature, CPU, Context())
+    return Adjusted(labels, hard, prior, temperature).class_confidences(taus, Context("cpu"))
 
 
 def loop(f: np.ndarray, hard: np.ndarray, prior: np.ndarray, taus: np.ndarray, temperature: float) -> np.ndarray:
@@ -114,7 +113,7 @@ def test_confidence_curve__stops_where_told() -> None:
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        confidence_curve(logits(np.eye(2)), np.arange(2), np.zeros(2), TAUS, 1.0, CPU, Context(report=stop))
+        Adjusted(logits(np.eye(2)), np.arange(2), np.zeros(2), 1.0).class_confidences(TAUS, Context(report=stop))
 
 
 def test_spread__fewer_than_two_classes() -> None:

@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from analysis.balance import tau_interval as module
-from analysis.balance.confidence_curve import confidence_curve, log_prior_of, spread
+from analysis.balance.confidence_curve import Adjusted, log_prior_of, spread
 from analysis.balance.tau_interval import can_be_drawn, tau_interval_of
 from analysis.context import Context
-from analysis.label_sources import CPU
 from data.soft_labels import DenseSoftLabels
 
 COUNTS = np.array([1_000, 300, 100, 30, 10])
@@ -26,12 +25,12 @@ def drawn(seed: int, each: int = 20) -> tuple[DenseSoftLabels, np.ndarray]:
 
 
 def interval(labels: DenseSoftLabels, hard: np.ndarray) -> tuple:
-    return tau_interval_of(labels, hard, PRIOR, TAUS, 1.0, Context())
+    return tau_interval_of(Adjusted(labels, hard, PRIOR, 1.0), TAUS, Context("cpu"))
 
 
 def best(seed: int) -> float:
     labels, hard = drawn(seed)
-    return float(TAUS[spread(confidence_curve(labels, hard, PRIOR, TAUS, 1.0, CPU, Context())).argmin()])
+    return float(TAUS[spread(Adjusted(labels, hard, PRIOR, 1.0).class_confidences(TAUS, Context("cpu"))).argmin()])
 
 
 def test_tau_interval__holds_what_many_sets_would_give_and_is_as_wide_as_they_spread() -> None:

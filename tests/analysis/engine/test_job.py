@@ -9,12 +9,11 @@ from analysis.engine.job import Job, Pace, run_job
 from data.distilled_set import OpenOptions
 from data.errors import ImpossibleRequest, UnreadableInput
 from data.verdicts import Verdicts
-from tests.analysis.engine import made_analyses  # noqa: F401  registers what the jobs name
 from tests.data.workspaces import write_set
 
 
 @pytest.fixture
-def job(tmp_path):
+def job(tmp_path, made_analyses):
     set_path = write_set(tmp_path / "set.npz")
     return Job("1", set_path, OpenOptions(), "made_counting", {"steps": 2}, tmp_path / "runs" / "1")
 

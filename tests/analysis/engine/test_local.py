@@ -18,10 +18,11 @@ from data.distilled_set import OpenOptions
 from data.errors import ImpossibleRequest
 from data.verdicts import Verdicts
 from data.workspace import Workspace
+from tests.analysis.conftest import MADE
 from tests.data.workspaces import write_set
 
 PROJECT = Path(__file__).resolve().parents[3]
-MODULES = ("tests.analysis.engine.made_analyses",)
+MODULES = (MADE,)
 
 
 class Bench:
