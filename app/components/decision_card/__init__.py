@@ -9,21 +9,34 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from app.components.event_queue import Event, Ledger, parse
+from app.components.card_parts import PARTS_CSS, PARTS_JS
+from app.components.event_queue import Event
+from app.components.inbox import Inbox
+from app.components.label_editor import EDITOR_CSS, EDITOR_JS
+from app.components.shipment import Shipment, held
 from app.components.soft_label_bars import BARS_CSS, BARS_JS
+from app.images import Sprite
 from data.decisions import REASONS, Reason
-from data.errors import StillroomError
 
 _HERE = Path(__file__).parent
-_PARTS = ("class_search.js", "view.js", "queue.js", "decision_card.js")
+_PARTS = (
+    "stock.js",
+    "picture.js",
+    "nearest.js",
+    "keys.js",
+    "describe.js",
+    "view.js",
+    "queue.js",
+    "decision_card.js",
+)
+_STYLES = ("picture.css", "labels.css", "decision_card.css")
 _mount = st.components.v2.component(
     "stillroom_decision_card",
-    js="\n".join([BARS_JS, *((_HERE / name).read_text(encoding="utf-8") for name in _PARTS)]),
-    css=BARS_CSS + (_HERE / "decision_card.css").read_text(encoding="utf-8"),
+    js="\n".join([BARS_JS, PARTS_JS, EDITOR_JS, *((_HERE / name).read_text(encoding="utf-8") for name in _PARTS)]),
+    css="\n".join([BARS_CSS, PARTS_CSS, EDITOR_CSS, *((_HERE / name).read_text(encoding="utf-8") for name in _STYLES)]),
 )
 
-# Sessions of one process share it, so that a reloaded tab's repeated decisions are recognised.
-_ledger = Ledger()
+_inbox = Inbox(Event)
 
 
 @dataclass(frozen=True)
@@ -37,21 +50,59 @@ class Suggestion:
 
 
 @dataclass(frozen=True)
+class Strip:
+    """Small images in a row: those at ``places`` of ``sheet``, each with a name; ``caption`` says what they are."""
+
+    caption: str
+    sheet: Sprite
+    places: Sequence[int]
+    names: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A class that the sample may belong to, ``why`` in a word or two, and what it looks like."""
+
+    label: int
+    why: str
+    strips: Sequence[Strip]
+
+
+@dataclass(frozen=True)
 class CardItem:
     """One image to decide.
 
-    ``image`` is a data URI, ``given`` the set's own label, ``label`` the one that stands where it was relabelled, ``bars``
-    what ``soft_label_bars.bars_data`` gives.
+    ``image`` is a data URI, "" where there is none; ``stored`` the picture of the stored pixels, "" where it is the same,
+    and ``stored_words`` what that is. ``given`` is the set's own label; None asks blind, and nothing that tells what anybody
+    says of the sample is then sent. ``label`` is the one that stands where it was relabelled, ``softened`` says that a soft
+    one does. ``bars`` is what ``soft_label_bars.bars_data`` gives, ``soft`` what ``label_editor.editor_data`` does, ``near``
+    the candidate classes; ``decided`` says what was decided before.
     """
 
     id: int
     image: str
-    given: int
+    given: int | None
     label: int | None = None
     pruned: bool = False
     suggestion: Suggestion | None = None
     note: str = ""
     bars: Mapping[str, Any] | None = None
+    stored: str = ""
+    stored_words: str = ""
+    softened: bool = False
+    soft: Mapping[str, Any] | None = None
+    near: Sequence[Candidate] = ()
+    decided: str = ""
+
+
+@dataclass(frozen=True)
+class Reopened:
+    """A ``sample`` that a person asked to see again. ``turn`` counts how often they asked for any; ``waiting``: the queue
+    would show it anyway."""
+
+    sample: int
+    turn: int
+    waiting: bool
 
 
 def decision_card(
@@ -63,36 +114,65 @@ def decision_card(
     remaining: int,
     commit: Callable[[list[Event]], None],
     empty: str = "Nothing is left to decide here.",
+    reopened: Reopened | None = None,
+    author: str = "",
+    finding: str | None = None,
 ) -> None:
     """Show the first of ``items``; the browser moves through the others by itself while decisions travel.
 
-    ``items`` are those now undecided, in order: the current one and about a dozen to come, out of ``remaining``. ``scope``
-    names the set (decisions that wait in a browser belong to it, also after a reload). ``commit`` gets new decisions in the
-    order in which they were made, before the page's script runs, and each once while this process lives; where it raises
-    StillroomError the card says so, keeps them, and offers them again.
+    ``items`` are those now undecided, in order: the current one and those to come, out of ``remaining``. ``scope`` names the
+    set (decisions that wait in a browser belong to it, also after a reload). ``commit`` gets new decisions in the order in
+    which they were made, before the page's script runs, and each once while this process lives; where it raises
+    StillroomError the card says so, keeps them, and offers them again. When ``reopened`` takes another turn, its
+    sample, one of ``items``, is shown at once. ``author`` is who is asked, under which ``finding``; what they decide
+    comes back with both.
     """
+    shipment = Shipment(held(_inbox.message(key).get("held")))
     data = {
-        "items": [asdict(item) for item in items],
-        "class_names": list(class_names),
+        "items": [_told(item, shipment) for item in items],
+        "class_names": shipment.add(list(class_names)),
+        "shipped": shipment.values,
         "scope": scope,
         "remaining": remaining,
         "reasons": list(REASONS),
         "empty": empty,
-        "acknowledged": _ledger.acknowledged(_received(key)),
-        "trouble": st.session_state.get(f"{key}/trouble", ""),
+        "author": author,
+        "finding": finding or "",
+        "reopened": None if reopened is None else asdict(reopened),
+        **_inbox.answer(key),
     }
-    _mount(key=key, data=data, on_events_change=lambda: _settle(key, commit))
+    _mount(key=key, data=data, on_events_change=lambda: _inbox.settle(key, commit))
 
 
-def _received(key: str) -> list[Event]:
-    sent = (st.session_state.get(key) or {}).get("events")
-    return parse(sent.get("entries") if isinstance(sent, dict) else None)
+def _told(item: CardItem, shipment: Shipment) -> dict[str, Any]:
+    """An item as the browser gets it; what weighs anything goes into the shipment, and its key in its place."""
+    told = {
+        "id": item.id,
+        "image": shipment.add(item.image),
+        "stored": shipment.add(item.stored),
+        "stored_words": item.stored_words,
+        "given": item.given,
+        "decided": item.decided,
+    }
+    if item.given is None:
+        return told
+    return told | {
+        "label": item.label,
+        "pruned": item.pruned,
+        "softened": item.softened,
+        "suggestion": None if item.suggestion is None else asdict(item.suggestion),
+        "note": item.note,
+        "bars": shipment.add(item.bars),
+        "soft": shipment.add(item.soft),
+        "near": shipment.add([_candidate(one, shipment) for one in item.near]),
+    }
 
 
-def _settle(key: str, commit: Callable[[list[Event]], None]) -> None:
-    trouble = ""
-    try:
-        _ledger.settle(_received(key), commit)
-    except StillroomError as error:
-        trouble = str(error)
-    st.session_state[f"{key}/trouble"] = trouble
+def _candidate(candidate: Candidate, shipment: Shipment) -> dict[str, Any]:
+    return {"label": candidate.label, "why": candidate.why, "strips": [_strip(one, shipment) for one in candidate.strips]}
+
+
+def _strip(strip: Strip, shipment: Shipment) -> dict[str, Any]:
+    """The sheet's picture is an entry of the shipment of its own: strips and cards share it."""
+    sheet = {**asdict(strip.sheet), "uri": shipment.add(strip.sheet.uri)}
+    return {"caption": strip.caption, "sheet": sheet, "places": list(strip.places), "names": list(strip.names)}

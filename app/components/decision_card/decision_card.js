@@ -1,62 +1,60 @@
-const DIGIT_CLASSES = 10;
-const STRIP = 8;
-const SLOW_MS = 4_000;
-const KEYS = { k: "keep", a: "accept", l: "relabel", "/": "relabel", p: "prune", u: "restore", s: "skip", z: "undo", "?": "help" };
-const BUTTONS = [
-  ["keep", "K", "Keep"],
-  ["accept", "A", "Accept"],
-  ["relabel", "L", "Relabel…"],
-  ["prune", "P", "Prune…"],
-  ["restore", "U", "Put back"],
-  ["skip", "S", "Skip"],
-  ["undo", "Z", "Undo"],
-];
-const HELP =
-  "K keep the label · A accept the suggestion · L or / search a class · 0–9 relabel at once (up to ten classes) · " +
-  "P prune, then 1–5 for the reason or Enter for none · U put a pruned image back · S skip · Z undo · Esc cancel";
+// One card: what its keys and buttons do, and which image comes next.
 
-const cards = new WeakMap();
+const MOST_UNDONE = 200;
+const MOST_ASKED = 3;
+const FEW_AHEAD = 10; // images that a burst of keys looks at before the server has sent more
 
-export default function (component) {
-  const { parentElement, data, setStateValue } = component;
-  let card = cards.get(parentElement);
-  if (!card) {
-    card = new DecisionCard(parentElement);
-    cards.set(parentElement, card);
-  }
-  card.receive(data, setStateValue);
-  return () => {
-    card.close();
-    cards.delete(parentElement);
-  };
-}
+export default cardComponent(() => new DecisionCard());
 
 class DecisionCard {
-  constructor(parent) {
+  constructor() {
     this.mode = "idle";
-    this.view = new CardView(parent, {
+    this.stock = new Stock();
+    this.asked = 0;
+    this.view = new CardView({
       act: (action) => this.act(action),
+      choose: (label) => (this.mode === "both" ? this.both(label) : this.relabel(label)),
       relabel: (label) => this.relabel(label),
+      soften: (edit) => this.decide("soften", { soft: edit }),
       prune: (reason) => this.decide("prune", { reason }),
       cancel: () => this.enter("idle"),
     });
-    this.onKey = (event) => this.handleKey(event);
-    document.addEventListener("keydown", this.onKey, true); // before a closed menu takes the key for a search
+    this.root = this.view.root;
+    this.onKeyUp = (event) => event.key?.toLowerCase() === "f" && this.view.picture.release();
+    document.addEventListener("keyup", this.onKeyUp, true);
+  }
+
+  get showing() {
+    return this.current?.id;
   }
 
   close() {
-    document.removeEventListener("keydown", this.onKey, true);
-    this.queue.close();
+    document.removeEventListener("keyup", this.onKeyUp, true);
     this.view.close();
   }
 
   receive(data, setStateValue) {
     if (this.queue?.scope !== data.scope) this.begin(data.scope);
-    this.data = data;
+    if (this.data?.author !== data.author) this.history = []; // nobody undoes here what another has decided
     this.queue.acknowledge(data.acknowledged);
-    this.queue.connect(setStateValue);
-    this.restored = this.restored.map((item) => data.items.find((one) => one.id === item.id) ?? item);
+    this.queue.connect((name, value) => setStateValue(name, { ...value, held: this.stock.keys() }));
+    if (!this.unpack(data)) return;
+    this.restored = this.restored.map((item) => this.data.items.find((one) => one.id === item.id) ?? item);
+    this.reopen(data.reopened);
     this.showNext();
+  }
+
+  // Keys become values. What is not here is asked for: items that lack something wait, whatever the others do.
+  unpack(data) {
+    this.stock.missing.clear();
+    this.stock.take(data.shipped);
+    const class_names = this.stock.get(data.class_names);
+    const items = data.items.map((item) => this.stock.item(item)).filter(Boolean);
+    this.stock.forgetOldest();
+    this.asked = this.stock.missing.size ? this.asked + 1 : 0;
+    if (this.asked && this.asked <= MOST_ASKED) this.queue.send();
+    if (class_names) this.data = { ...data, class_names, items, names_key: data.class_names };
+    return Boolean(class_names);
   }
 
   begin(scope) {
@@ -64,13 +62,32 @@ class DecisionCard {
     this.queue = new DecisionQueue(scope);
     this.current = null;
     this.history = [];
-    this.restored = []; // undone here, to be decided again before anything else; the last one first
+    this.restored = []; // undone or reopened, to be decided before anything else; the last one first
+    this.turn = null; // the number of the latest reopening, and its sample
+    this.reopened = null;
+    this.extra = null; // in the queue only because it was reopened
+    this.left = null; // reopened, and left as it was
     this.mode = "idle";
+  }
+
+  // The same sample may be asked for again after it was left.
+  reopen(asked) {
+    this.extra = asked?.waiting === false ? asked.sample : null;
+    const turn = asked?.turn ?? null;
+    if (turn === this.turn) return;
+    const item = this.data.items.find((one) => one.id === asked?.sample);
+    if (asked && !item) return; // it comes with a later message
+    this.turn = turn;
+    this.reopened = asked?.sample ?? null;
+    this.left = null;
+    if (!item) return;
+    this.restored = [...this.restored.filter((one) => one.id !== item.id), item];
+    this.root.scrollIntoView({ block: "nearest" }); // it was asked for further down
   }
 
   showNext() {
     const decided = this.queue.decided();
-    const upcoming = this.data.items.filter((item) => !decided.has(item.id));
+    const upcoming = this.upcoming(decided);
     const stay = upcoming.find((item) => item.id === this.current?.id);
     const next = this.restored.at(-1) ?? stay ?? upcoming[0] ?? null;
     if (next?.id !== this.current?.id) {
@@ -79,34 +96,65 @@ class DecisionCard {
     }
     this.current = next;
     const following = upcoming.filter((item) => item.id !== next?.id);
-    this.view.draw(this.data, next, following.slice(0, STRIP), this.remaining(decided));
+    this.view.draw(this.data, next, following, this.remaining(decided));
     this.enter(this.mode);
-    this.view.drawStatus(this.queue.length, this.data.trouble);
+    this.view.foot.drawStatus(this.queue.length, this.data.trouble);
+    if (following.length < FEW_AHEAD) this.queue.hurry();
+  }
+
+  // What was left is no longer asked, or last, where the queue holds it anyway.
+  upcoming(decided) {
+    const waiting = this.data.items.filter((item) => !decided.has(item.id));
+    const last = waiting.filter((item) => item.id === this.left && item.id !== this.extra);
+    return [...waiting.filter((item) => item.id !== this.left), ...last];
   }
 
   remaining(decided) {
-    const known = this.data.items.filter((item) => decided.has(item.id)).length;
-    return Math.max(this.data.remaining - known, 0);
+    const gone = (id) => decided.has(id) || (id === this.left && id === this.extra);
+    return Math.max(this.data.remaining - this.data.items.filter((item) => gone(item.id)).length, 0);
   }
 
-  enter(mode) {
+  enter(mode, typed = "") {
     this.mode = mode;
-    this.view.enter(mode, this.current, this.history.length > 0, this.data.class_names);
+    this.view.enter(mode, this.current, this.history.length > 0, this.data.class_names, typed);
+  }
+
+  toggle(mode) {
+    this.enter(this.mode === mode ? "idle" : mode);
   }
 
   act(action) {
-    if (action === "help") this.view.toggleHelp();
+    if (action === "help") this.toggle("help");
     else if (action === "undo") this.undo();
-    else if (!this.current) return;
+    else if (action === "scaling") this.view.picture.toggleScaling();
+    else if (action === "flip") this.view.picture.toggleFlip();
+    else if (this.current && !isOff(this.current, action)) this.actOn(action);
+  }
+
+  actOn(action) {
+    if (action === "keep") this.keep();
     else if (action === "accept") this.accept();
-    else if (action === "relabel" || action === "prune") this.enter(this.mode === action ? "idle" : action);
-    else if (action !== "restore" || this.current.pruned) this.decide(action, {});
+    else if (action === "both") this.both(this.current.suggestion?.label ?? null);
+    else if (action === "relabel" || action === "prune" || action === "edit") this.toggle(action);
+    else this.decide(action, {});
+  }
+
+  // What stands is kept; only where that is the given label is it a keep, which would bring the given one back.
+  keep() {
+    this.relabel(this.current.label ?? this.current.given);
   }
 
   accept() {
-    const suggestion = this.current.suggestion;
-    if (suggestion?.action === "relabel") this.relabel(suggestion.label);
-    else if (suggestion?.action === "prune") this.decide("prune", { reason: suggestion.reason });
+    const { action, label, reason } = this.current.suggestion;
+    if (action === "relabel") this.relabel(label);
+    else this.decide("prune", { reason });
+  }
+
+  // The label that stands and another one fit equally well.
+  both(other) {
+    const standing = this.current.label ?? this.current.given;
+    if (other === null || other === standing) this.enter("both");
+    else this.decide("soften", { reason: "ambiguous", soft: { set: [[standing, 0.5], [other, 0.5]], base: null } });
   }
 
   relabel(label) {
@@ -120,8 +168,8 @@ class DecisionCard {
     if (!item) return;
     const seconds = Math.round(performance.now() - this.shownAt) / 1000;
     this.restored = this.restored.filter((one) => one.id !== item.id);
-    this.history.push(item);
-    this.queue.add({ action, sample_id: item.id, seconds, ...extra });
+    this.history = [...this.history, item].slice(-MOST_UNDONE);
+    this.send(action, item, { seconds, ...extra });
     this.mode = "idle";
     this.showNext();
   }
@@ -130,34 +178,56 @@ class DecisionCard {
     const item = this.history.pop();
     if (!item) return;
     this.restored.push(item);
-    this.queue.add({ action: "undo", sample_id: item.id });
+    this.send("undo", item, {});
     this.showNext();
   }
 
-  handleKey(event) {
-    // A key held down repeats, and would decide images that nobody has looked at.
-    if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-    if (!this.view.listens(event)) return;
-    if (!this.handlePlainKey(event.key)) return;
-    event.preventDefault();
-    event.stopPropagation();
+  // With what it was asked under: the server may show something else by the time that it arrives.
+  send(action, item, extra) {
+    const { author, finding } = this.data;
+    this.queue.add({ action, sample_id: item.id, author, finding, ...extra });
   }
 
-  handlePlainKey(key) {
-    if (this.mode !== "idle" && key === "Escape") {
-      this.enter("idle");
-      return true;
-    }
-    if (this.mode === "prune" && (key === "Enter" || this.data.reasons[Number(key) - 1])) {
-      this.decide("prune", key === "Enter" ? {} : { reason: this.data.reasons[Number(key) - 1] });
-      return true;
-    }
-    if (/^[0-9]$/.test(key) && this.data.class_names.length <= DIGIT_CLASSES && this.mode === "idle") {
-      this.relabel(Number(key));
-      return true;
-    }
+  // A reopened image is left as it was decided.
+  leave() {
+    if (this.restored.at(-1)?.id !== this.reopened) return false;
+    this.left = this.restored.pop().id;
+    this.current = null;
+    this.showNext();
+    return true;
+  }
+
+  knows(key) {
+    return this.mode !== "idle" || isCardKey(key);
+  }
+
+  takeKey(key) {
+    if (this.mode === "edit") return this.view.editor.handleKey(key);
+    if (key === "Escape") return this.mode === "idle" ? this.leave() : this.cancel();
+    if (this.mode === "help") return key === "?" ? this.cancel() : isCardKey(key);
+    if (this.mode === "prune" && this.takeReason(key)) return true;
+    if (/^[0-9]$/.test(key) && this.mode === "idle") return this.takeDigit(key);
     const action = KEYS[key.toLowerCase()];
     if (action) this.act(action);
     return Boolean(action);
+  }
+
+  cancel() {
+    this.enter("idle");
+    return true;
+  }
+
+  takeReason(key) {
+    const reason = this.data.reasons[Number(key) - 1];
+    if (key !== "Enter" && !reason) return false;
+    this.decide("prune", reason ? { reason } : {});
+    return true;
+  }
+
+  // A class at once; where a digit is only the beginning of a number, the search goes on with it.
+  takeDigit(key) {
+    if (this.data.class_names.length <= DIGIT_CLASSES) this.relabel(Number(key));
+    else if (this.current) this.enter("relabel", key);
+    return true;
   }
 }

@@ -1,102 +1,128 @@
 // What the card looks like; it decides nothing.
 
+const STRIP = 8;
+const STRIP_MS = 80;
+
 class CardView {
-  constructor(parent, does) {
+  constructor(does) {
     this.does = does;
     this.root = node("section", "card");
     this.root.setAttribute("aria-label", "Decide about one image");
-    this.search = new ClassSearch(does.relabel, does.cancel);
-    this.picture = node("div", "picture");
-    this.what = node("div", "what");
+    this.search = new ClassSearch(does.choose, does.cancel);
+    this.editor = new LabelEditor({ save: does.soften, cancel: does.cancel });
+    this.help = new KeyHelp(does.cancel);
+    this.picture = new PictureView();
+    this.words = node("div", "words");
+    this.bars = node("div", "labels");
+    this.bars.tabIndex = 0;
+    this.bars.setAttribute("role", "group");
+    this.bars.setAttribute("aria-label", "Soft labels of every source");
+    this.bars.addEventListener("scroll", () => (this.scrolled = true));
+    this.nearest = node("div", "nearest");
     this.buttons = this.makeButtons();
     this.reasons = node("div", "reasons");
     this.reasons.setAttribute("role", "group");
+    this.reasons.setAttribute("aria-label", "Why it is pruned");
     this.classes = node("div", "classes");
-    this.help = node("p", "help", HELP);
-    this.help.hidden = true;
-    this.strip = node("div", "strip");
-    this.left = node("span", "left");
-    this.status = node("span", "saved");
-    this.status.setAttribute("role", "status");
-    const shown = node("div", "shown");
-    shown.append(this.picture, this.what);
-    // Below the picture, whose size is fixed, so that a button stays where it is from one image to the next.
-    this.body = node("div", "body");
-    this.body.append(shown, this.buttons, this.classes, this.reasons, this.search.root, this.help);
-    const bar = node("div", "foot");
-    this.asleep = node("span", "asleep", "keys pause while a field is in use: click anywhere else");
-    bar.append(this.left, this.strip, this.asleep, this.status);
+    this.foot = new CardFoot();
     this.empty = node("p", "empty");
-    this.root.append(this.body, this.empty, bar);
-    parent.append(this.root);
-    this.onFocus = () => setTimeout(() => this.drawAsleep());
-    for (const name of ["focusin", "focusout"]) document.addEventListener(name, this.onFocus);
-    this.drawAsleep();
+    this.body = this.makeBody();
+    this.root.append(this.body, this.empty, this.foot.root);
+    calmButtons(this.root);
+  }
+
+  makeBody() {
+    const what = node("div", "what");
+    const column = node("div", "column");
+    column.append(this.words, this.bars, this.editor.root, this.nearest);
+    what.append(column);
+    const shown = node("div", "shown");
+    shown.append(this.picture.root, what);
+    const body = node("div", "body");
+    // Below the picture, whose size is fixed, so that a button stays where it is from one image to the next.
+    body.append(shown, this.buttons, this.classes, this.reasons, this.search.root, this.help.root);
+    return body;
   }
 
   close() {
-    for (const name of ["focusin", "focusout"]) document.removeEventListener(name, this.onFocus);
-    clearTimeout(this.slow);
+    clearTimeout(this.later);
+    this.foot.close();
     this.root.remove();
-  }
-
-  // Keys count only while the card is to be seen, no dialog covers it, and nobody is typing somewhere.
-  listens(event) {
-    if (!this.root.isConnected || !this.root.checkVisibility()) return false;
-    if (document.querySelector('[role="dialog"]')) return false;
-    return !event.composedPath().some((one) => one instanceof HTMLElement && takesText(one));
-  }
-
-  // After a choice in a field outside, the field keeps the focus, and keys would silently do nothing.
-  drawAsleep() {
-    this.asleep.hidden = !takesText(document.activeElement ?? document.body);
   }
 
   makeButtons() {
     const row = node("div", "buttons");
+    row.dataset.row = "card"; // the editor has buttons of its own
     this.button = {};
-    for (const [action, key, text] of BUTTONS) {
+    for (const [action, key, text] of [...BUTTONS, ["help", "?", ""]]) {
       const made = keyButton(key, text);
       made.addEventListener("click", () => this.does.act(action));
       made.dataset.action = action;
       this.button[action] = made;
       row.append(made);
     }
-    const help = keyButton("?", "");
-    help.setAttribute("aria-label", "Show the keys");
-    help.addEventListener("click", () => this.toggleHelp());
-    row.append(help);
+    this.button.help.setAttribute("aria-label", "Show the keys");
     return row;
-  }
-
-  toggleHelp() {
-    this.help.hidden = !this.help.hidden;
   }
 
   draw(data, item, following, remaining) {
     this.body.hidden = !item;
     this.empty.hidden = Boolean(item);
     this.empty.textContent = data.remaining > 0 ? "Loading the next images…" : data.empty;
-    this.left.textContent = remaining === 1 ? "1 left" : `${remaining.toLocaleString("en")} left`;
-    this.strip.replaceChildren(...following.filter((one) => one.image).map((one) => image(one, "")));
     this.root.dataset.sample = item?.id ?? "";
-    if (!item) return;
-    this.root.classList.toggle("imageless", !item.image); // a set of labels only
-    if (item.image) this.picture.replaceChildren(image(item, `sample ${item.id}`));
-    this.what.replaceChildren(...describeItem(item, data.class_names));
-    this.drawClasses(data.class_names, item);
-    this.drawReasons(data.reasons);
-    const target = suggestionText(item.suggestion, data.class_names);
-    setText(this.button.keep, `Keep ${data.class_names[item.label ?? item.given]}`);
-    setText(this.button.accept, target ? `Accept: ${target}` : "Accept");
+    if (item) this.drawItem(data, item);
+    this.foot.draw(remaining);
+    clearTimeout(this.later); // the small ones below may come later than the large one, and once after a burst
+    this.later = setTimeout(() => this.drawStrip(following), STRIP_MS);
   }
 
-  drawClasses(names, item) {
+  drawItem(data, item) {
+    const drawn = `${item.signature} ${data.names_key}`;
+    if (this.drawn === drawn) return;
+    this.drawn = drawn;
+    const names = data.class_names;
+    this.root.classList.toggle("imageless", !item.picture); // a set of labels only
+    this.picture.draw(item);
+    this.words.replaceChildren(...describeItem(item, names));
+    this.bars.replaceChildren(...(item.bars?.rows.length ? [barsTable(item.bars)] : []));
+    this.bars.hidden = !item.bars?.rows.length; // also after an edit: what is hidden cannot be scrolled back to its top
+    if (this.scrolled) this.bars.scrollTop = 0; // it makes the browser lay the page out, so not for every image
+    this.scrolled = false;
+    this.nearest.replaceChildren(...item.near.map((one) => candidateColumn(one, names)));
+    this.drawRows(names, data.reasons, item.given);
+    this.drawTexts(item, names);
+  }
+
+  drawTexts(item, names) {
+    const target = suggestionText(item.suggestion, names);
+    const keeps = item.softened ? "Back to" : "Keep"; // a softened label is not the one that K leaves
+    setText(this.button.keep, item.given === null ? "Keep" : `${keeps} ${names[item.label ?? item.given]}`);
+    setText(this.button.accept, target ? `Accept: ${target}` : "Accept");
+    for (const action of BLIND_OFF) {
+      const off = item.given === null;
+      this.button[action].title = off ? WHY_BLIND : this.button[action].querySelector(".text").textContent;
+    }
+  }
+
+  drawStrip(following) {
+    const pictures = following.slice(0, STRIP).flatMap((one) => (one.picture ? [one.picture.cloneNode()] : []));
+    for (const picture of pictures) picture.alt = "";
+    this.foot.drawStrip(pictures);
+  }
+
+  // Most images have the rows of the one before.
+  drawRows(names, reasons, given) {
+    if (this.names !== names) this.drawClasses(names);
+    this.names = names;
+    if (!this.reasons.firstChild) this.drawReasons(reasons);
+    [...this.classes.children].forEach((button, id) => button.classList.toggle("given", id === given));
+  }
+
+  drawClasses(names) {
     const few = names.length <= DIGIT_CLASSES ? names : [];
     this.classes.replaceChildren(
       ...few.map((name, id) => {
         const made = keyButton(String(id), name);
-        made.classList.toggle("given", id === item.given);
         made.addEventListener("click", () => this.does.relabel(id));
         return made;
       }),
@@ -114,89 +140,32 @@ class CardView {
     this.reasons.replaceChildren(node("span", "ask", "Prune, because"), ...made, none);
   }
 
-  // One row at a time below the buttons: its digits then mean what it shows.
-  enter(mode, item, undoable, classNames) {
-    this.classes.hidden = mode !== "idle";
+  // One row at a time below the buttons: its digits then mean what it shows. ``typed`` is for the search.
+  enter(mode, item, undoable, classNames, typed) {
+    const before = this.mode;
+    this.mode = mode;
+    const searching = mode === "relabel" || mode === "both";
+    this.classes.hidden = mode !== "idle" && mode !== "help";
     this.reasons.hidden = mode !== "prune";
-    this.button.prune.setAttribute("aria-expanded", String(mode === "prune"));
-    this.button.relabel.setAttribute("aria-expanded", String(mode === "relabel"));
-    this.button.accept.disabled = !item?.suggestion;
+    this.root.classList.toggle("editing", mode === "edit");
+    this.editor.root.hidden = mode !== "edit";
+    this.bars.hidden = mode === "edit" || !this.bars.firstChild;
+    this.help.root.hidden = mode !== "help";
+    this.search.root.hidden = !searching;
+    this.drawButtons(mode, item, undoable);
+    if (mode === before) return;
+    if (mode === "help") this.help.open();
+    if (mode === "edit") this.editor.open(item.soft, classNames);
+    if (searching) this.search.open(classNames, typed, mode === "both" ? "The other class that fits" : CLASS_HINT);
+  }
+
+  drawButtons(mode, item, undoable) {
+    for (const action of ["prune", "relabel", "both", "help"]) {
+      this.button[action].setAttribute("aria-expanded", String(mode === action));
+    }
+    for (const action of BLIND_OFF) this.button[action].disabled = !item || isOff(item, action);
+    this.button.prune.hidden = Boolean(item?.pruned); // one of the two, in the same place
     this.button.restore.hidden = !item?.pruned;
     this.button.undo.disabled = !undoable;
-    const opening = mode === "relabel" && this.search.root.hidden !== false;
-    this.search.root.hidden = mode !== "relabel";
-    if (opening) this.search.open(classNames);
   }
-
-  drawStatus(waiting, trouble) {
-    clearTimeout(this.slow);
-    this.status.className = trouble ? "saved trouble" : waiting ? "saved waiting" : "saved";
-    const some = `${waiting} waiting to be saved`;
-    this.status.textContent = trouble && waiting ? `${some}: ${trouble}` : waiting ? some : "all saved";
-    if (!waiting || trouble) return;
-    this.slow = setTimeout(() => {
-      this.status.textContent = `${some}: the app does not answer; they are kept in this tab`;
-    }, SLOW_MS);
-  }
-}
-
-function describeItem(item, names) {
-  const title = node("div", "title");
-  title.append(node("span", "label", names[item.label ?? item.given]), node("span", "id", `sample ${item.id}`));
-  const parts = [title];
-  if (item.label !== null && item.label !== item.given) parts.push(note("Given", names[item.given]));
-  if (item.pruned) parts.push(node("div", "pruned", "pruned"));
-  const target = suggestionText(item.suggestion, names);
-  if (target) {
-    const box = node("div", "suggestion");
-    box.append(node("span", "lead", "Suggested"), node("span", "target", target));
-    if (item.suggestion.evidence) box.append(node("p", "evidence", item.suggestion.evidence));
-    parts.push(box);
-  }
-  if (item.note) parts.push(node("p", "evidence", item.note));
-  if (item.bars?.rows.length) parts.push(barsTable(item.bars));
-  return parts;
-}
-
-function note(lead, text) {
-  const made = node("div", "note");
-  made.append(node("span", "lead", lead), text);
-  return made;
-}
-
-function suggestionText(suggestion, names) {
-  if (!suggestion) return "";
-  if (suggestion.action === "relabel") return names[suggestion.label];
-  return suggestion.reason ? `prune, ${suggestion.reason}` : "prune";
-}
-
-function image(item, alt) {
-  const made = node("img");
-  made.src = item.image;
-  made.alt = alt;
-  made.draggable = false;
-  return made;
-}
-
-function keyButton(key, text) {
-  const made = node("button", "key");
-  made.type = "button";
-  made.append(node("kbd", "", key), node("span", "text", text));
-  return made;
-}
-
-function setText(button, text) {
-  button.querySelector(".text").textContent = text;
-}
-
-function takesText(one) {
-  if (isClosedMenu(one)) return false;
-  if (one.isContentEditable || one.tagName === "TEXTAREA" || one.tagName === "SELECT") return true;
-  return one.tagName === "INPUT" && !["button", "checkbox", "radio", "range", "submit"].includes(one.type);
-}
-
-// Streamlit's menus keep the focus after a choice, and a closed one would take the next key for a search.
-function isClosedMenu(one) {
-  if (!one.closest('[data-testid="stSelectbox"], [data-testid="stMultiSelect"]')) return false;
-  return one.getAttribute("role") === "combobox" && one.getAttribute("aria-expanded") !== "true";
 }

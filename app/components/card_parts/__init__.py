@@ -1,0 +1,12 @@
+"""What every card has that is answered by keys: the queue of events, the keys, whether all is saved, a search of classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_HERE = Path(__file__).parent
+PARTS_JS = "\n".join(
+    (_HERE / name).read_text(encoding="utf-8")
+    for name in ("event_queue.js", "card_parts.js", "card_mount.js", "class_search.js")
+)
+PARTS_CSS = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in ("card_parts.css", "class_search.css"))
