@@ -16,10 +16,12 @@ from pathlib import Path
 from analysis.device import describe, pick
 from analysis.registry import analyses
 from app import services
+from app.login import Login, read_login
 from data.cli import add_opening_options, opening_options, report_errors
 from data.distilled_set import PLACES, OpenOptions
 from data.errors import ImpossibleRequest
 
+DECISIONS = "STILLROOM_DECISIONS"
 DEFAULT_PORT = 8501
 LOOPBACK = "127.0.0.1"
 
@@ -29,16 +31,20 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit code 0 when stopped, 2 with one sentence on stderr where it cannot start."""
     given = _parser().parse_args(arguments)
     device = pick(given.device)
+    _check_listening(given)
     _check_port(given.host, given.port)
     address = f"http://{given.host}:{given.port}"
     options = _options(given)
-    running = services.start(given.workspace, address, str(device))
+    login = _login(given, address)
+    running = services.start(given.workspace, address, str(device), login, given.decisions)
     try:
         for path in given.paths:
             running.start_first(running.workspace.add_set(path, options))
         _import_pages()
         print(f"Stillroom: {address}   (workspace {given.workspace}, {describe(device)}; stop with Ctrl-C)", flush=True)
-        if not _is_loopback(given.host):
+        if login is not None:
+            print(f"People log in at {login.origin}", flush=True)
+        elif not _is_loopback(given.host):
             print(f"There is no login: whoever reaches {given.host} can read files as you and decide as anyone.", flush=True)
         _serve(given.host, given.port, given.headless)
     finally:
@@ -52,9 +58,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--workspace", type=Path, default=Path("workspace"), metavar="DIR", help="where decisions and results are kept"
     )
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT)
     parser.add_argument(
-        "--host", default=LOOPBACK, metavar="ADDR", help="there is no login: keep to loopback unless the network is trusted"
+        "--decisions",
+        metavar="URL",
+        default=os.environ.get(DECISIONS, ""),
+        help="the PostgreSQL database in which several app processes share decisions, as postgresql://USER@HOST/DATABASE; "
+        f"a URL with a password belongs in {DECISIONS}, since everybody on the machine can see command lines",
+    )
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT)
+    parser.add_argument("--host", default=LOOPBACK, metavar="ADDR", help="other than loopback takes one of the next two")
+    parser.add_argument("--auth", type=Path, metavar="FILE.toml", help="people log in with the provider that FILE names")
+    parser.add_argument(
+        "--without-login", action="store_true", help="serve a network that you trust: whoever reaches it may do everything"
     )
     parser.add_argument("--device", default="auto", help="cuda, mps or cpu; the best one by default")
     parser.add_argument("--headless", action="store_true", help="do not open a browser window")
@@ -72,6 +87,23 @@ def _options(given: argparse.Namespace) -> OpenOptions:
         )
     named = {name: getattr(options, name) for name in PLACES}
     return replace(options, **{name: os.path.abspath(place) for name, place in named.items() if place is not None})
+
+
+def _check_listening(given: argparse.Namespace) -> None:
+    """Raises ImpossibleRequest rather than let a network in by mistake."""
+    if given.auth is not None and given.without_login:
+        raise ImpossibleRequest("--auth and --without-login contradict each other; leave one of them out.")
+    if given.auth is None and not given.without_login and not _is_loopback(given.host):
+        raise ImpossibleRequest(
+            f"whoever reaches {given.host} could read files as you and decide as anyone; give a login with --auth "
+            "FILE.toml, or say --without-login where the network is trusted."
+        )
+
+
+def _login(given: argparse.Namespace, address: str) -> Login | None:
+    if given.auth is None:
+        return None
+    return read_login(given.auth, given.workspace, address if _is_loopback(given.host) else "")
 
 
 def _is_loopback(host: str) -> bool:
@@ -101,12 +133,24 @@ def _import_pages() -> None:
 def _serve(host: str, port: int, headless: bool) -> None:
     import streamlit as st
     import torch
+    from starlette.middleware import Middleware
+
+    from app.wall import LoginWall
 
     torch.set_num_threads(1)  # pages do small tensor work only; threads cost more than they bring, and the worker needs them
     gc.collect()
     gc.freeze()  # torch's and UMAP's objects never die: without this every rerun walks them all (measured: 233 ms)
-    st.App(Path(__file__).parent / "frame" / "main.py").run(
+    login = services.services().login
+    st.App(
+        Path(__file__).parent / "frame" / "main.py",
+        secrets=None if login is None else login.for_streamlit,
+        middleware=[] if login is None else [Middleware(LoginWall)],
+    ).run(
         config={
+            "secrets.files": [],  # a secrets.toml of another project must not answer for who somebody is, nor a header
+            "server.trustedUserHeaders": {},
+            "server.enableAgentApi": False,
+            "server.corsAllowedOrigins": [] if login is None else [login.origin],
             "server.address": host,
             "server.port": port,
             "server.headless": headless,
@@ -122,16 +166,19 @@ def _serve(host: str, port: int, headless: bool) -> None:
     )
 
 
-# Paper and copper by day, slate and copper by night; the browser's preference chooses.
+# Paper and copper by day, slate and copper by night; the browser's preference chooses. Streamlit writes captions, and all
+# that is in them, with 60% of the ink: it is as dark, or as light, as those need for a contrast of 4.5 (WCAG 1.4.3).
 _THEME = {
-    "theme.light.primaryColor": "#96502a",
+    "theme.light.primaryColor": "#8e4a26",
     "theme.light.backgroundColor": "#fdfbf7",
     "theme.light.secondaryBackgroundColor": "#f4efe6",
-    "theme.light.textColor": "#2a2521",
+    "theme.light.textColor": "#15110d",
+    "theme.light.codeTextColor": "#15110d",
     "theme.dark.primaryColor": "#d99a6c",
     "theme.dark.backgroundColor": "#17181a",
     "theme.dark.secondaryBackgroundColor": "#212326",
     "theme.dark.textColor": "#e9e5df",
+    "theme.dark.codeTextColor": "#e9e5df",
 }
 
 

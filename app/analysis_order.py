@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from analysis.registry import Analysis
 
 MENU = (
-    *("label_errors", "combined_evidence", "suggestions", "source_disagreement", "partial_labels", "hardness"),
+    *("label_errors", "combined_evidence", "suggestions", "critic", "source_disagreement", "partial_labels", "hardness"),
+    "agreement",
     *("soft_labels", "head_tail", "bias_decomposition", "crops", "label_budget"),
     *("diversity", "map", "class_overlap", "new_classes", "compression"),
     *("student_comparison", "label_ablation", "pareto", "dd_ranking"),

@@ -5,7 +5,7 @@ An order is worked out once a batch and kept: a decision only takes samples off 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -88,7 +88,11 @@ def learns(source: str | None) -> bool:
 
 def decided_of(set_id: str) -> int:
     """How many samples people have settled."""
-    counts = services().workspace.decision_counts(set_id)
+    return settled_among(services().workspace.decision_counts(set_id))
+
+
+def settled_among(counts: Mapping[str, int]) -> int:
+    """The same of counts at hand, as ``Workspace.decision_counts`` gives them."""
     return sum(counts.values()) - counts["undecided"] - counts["skipped"]
 
 

@@ -18,7 +18,8 @@ from analysis.findings import Findings
 from app.contact_sheet import contact_sheet
 from app.exports import proposed_folder
 from app.notes import notes
-from app.selection import annotator
+from app.roles import may, require
+from app.selection_actions import decide_all, undo_latest
 from app.services import services
 from app.sizes import size_words
 from app.task_panel import act, is_under_way, task_panel
@@ -115,6 +116,9 @@ def _prune_form(record: SetRecord, kept: np.ndarray) -> None:
     if not len(out):
         st.info("The plan keeps every image, so there is nothing to prune.", icon=":material/info:")
         return
+    if not may("decide"):
+        st.caption(_progress_words(out))
+        return
     with st.container(horizontal=True, vertical_alignment="center"):
         if open_ids:
             with st.popover(f"Mark the {open_ids:,} not kept as pruned", icon=":material/content_cut:"):
@@ -124,7 +128,7 @@ def _prune_form(record: SetRecord, kept: np.ndarray) -> None:
             "Take back", key=f"compress undo {record.id}", icon=":material/undo:", help=UNDO_HELP
         )
     if undo:
-        undone = services().workspace.undo(record.id, annotator())
+        undone = undo_latest(record.id)
         st.toast("Taken back." if undone else "There is nothing of yours to take back.")
         st.rerun()
 
@@ -144,7 +148,7 @@ def _confirm(record: SetRecord, out: LeftOut) -> None:
 
 
 def _prune(record: SetRecord, ids: np.ndarray) -> None:
-    services().workspace.decide_many(record.id, [d.stamped(annotator()) for d in prune_decisions(ids)])
+    decide_all(record.id, prune_decisions(ids))
     st.toast(f"{len(ids):,} images pruned.", icon=":material/check:")
 
 
@@ -161,6 +165,8 @@ def _combine_form(record: SetRecord, distilled_set: DistilledSet, wish: Wish) ->
         _preview(curated, wish)
     except StillroomError as error:
         st.info(f"No combined set can be written: {plain(error)}", icon=":material/info:")
+        return
+    if not may("export"):
         return
     with st.form(f"compress {record.id}"):
         folder = st.text_input("Folder to write, new or empty", value=proposed_folder(record, "combined"))
@@ -184,7 +190,8 @@ def _preview(curated: CuratedSet, wish: Wish) -> None:
     pictures = Images(store, opened.images.pixel_space).viewable(range(len(shown)))
     with st.container(horizontal=True, gap="small"):
         for picture, c in zip(pictures, classes[shown], strict=True):
-            st.image(picture, plain(opened.class_names[c]), width=PREVIEW_PX)
+            name = opened.class_names[c]
+            st.image(picture, plain(name), width=PREVIEW_PX, alt=f"a combined image of class {name}")
     if wish.factor > 1:
         st.caption(
             "Train on mosaics with augmentation that enlarges the tiles, such as random resized crops: without it a student "
@@ -193,8 +200,11 @@ def _preview(curated: CuratedSet, wish: Wish) -> None:
 
 
 def _start(record: SetRecord, curated: CuratedSet, wish: Wish, out: Path) -> None:
-    tasks = services().tasks
-    act(lambda: tasks.start(record.id, KIND, TITLE, lambda progress: combine_and_write(curated, wish, out, progress)))
+    def start() -> None:
+        require("export")
+        services().tasks.start(record.id, KIND, TITLE, lambda progress: combine_and_write(curated, wish, out, progress))
+
+    act(start)
 
 
 def _written(manifest: Path) -> None:

@@ -38,4 +38,4 @@ def contact_sheet(
         if chosen.focused is None:
             st.caption("Click an image to see it large, with its labels from every source.")
         else:
-            sample_panel(set_id, distilled_set, chosen.focused, contrast, key)
+            sample_panel(set_id, distilled_set, chosen.focused, contrast, key, finding)

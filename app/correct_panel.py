@@ -23,6 +23,7 @@ from app.figures import BARE
 from app.images import large
 from app.notes import notes
 from app.pictures import is_small, show_picture
+from app.shown_figure import show_figure
 from app.shown_table import show_table
 from app.table_figures import first_measure, measures_of, table_chart
 from app.words import plain, show_error
@@ -60,10 +61,10 @@ def charts(answer: Answer) -> None:
     beside = st.container(horizontal=True)
     for measure in BY_GROUP:
         with beside.container(width=GROUP_PX):
-            st.plotly_chart(group_chart(preview.groups, measure), key=f"groups {measure}", config=BARE)
+            show_figure(group_chart(preview.groups, measure), key=f"groups {measure}", config=BARE)
     for name, table in curves.items():
         st.subheader(f"How {plain(words(table.columns[0]))} was chosen")
-        st.plotly_chart(curve_chart(table, answer.found), key=f"curve {name}")
+        show_figure(curve_chart(table, answer.found), key=f"curve {name}")
     _others(answer, set(curves))
     _classes(answer)
 
@@ -109,9 +110,9 @@ def _others(answer: Answer, drawn: set[str]) -> None:
             continue
         st.subheader(plain(capital(name)))
         if measures_of(table):
-            st.plotly_chart(table_chart(table, first_measure(table, None)), key=f"table {name}")
+            show_figure(table_chart(table, first_measure(table, None)), key=f"table {name}")
         else:
-            show_table(table)
+            show_table(table, capital(name))
 
 
 def _classes(answer: Answer) -> None:
@@ -127,9 +128,9 @@ def _classes(answer: Answer) -> None:
     measure = choice.selectbox(
         "Measure", measures, format_func=lambda name: capital(words(name)), key=key, label_visibility="collapsed"
     )
-    st.plotly_chart(class_chart(classes, measure), key="classes")
+    show_figure(class_chart(classes, measure), key="classes")
     with st.expander("As a table"):
-        show_table(classes)
+        show_table(classes, "Classes before and after")
 
 
 def _example(distilled_set: DistilledSet, example: Example) -> None:

@@ -13,6 +13,7 @@ import streamlit as st
 from analysis.corrections.registry import Correction
 from analysis.findings import SHARE, Figure
 from app.column_words import words
+from app.roles import may, require
 from app.services import services
 from app.task_panel import act
 from app.words import plain, show_error
@@ -116,10 +117,17 @@ def _line(record: SetRecord, made: Made) -> None:
                 show_error(made.trouble)
             for line in filter(None, (made.how, made.found)):
                 st.caption(plain(line))
+        if not may("sets"):
+            return
         with button.popover("", icon=":material/delete:", help=f"Remove {made.name}"):
             st.markdown(f"Remove **{plain(made.name)}**? Findings that were made with it stay.")
             if st.button("Remove", type="primary", key=f"remove {record.id} {made.folder.name}"):
-                act(lambda: services().workspace.remove_derived(record.id, made.folder))
+                act(lambda: _remove(record.id, made.folder))
+
+
+def _remove(set_id: str, folder: Path) -> None:
+    require("sets")
+    services().workspace.remove_derived(set_id, folder)
 
 
 def _short(value: Any) -> str:

@@ -16,6 +16,7 @@ from app.crop_figure import Colours, Picture, crop_boxes, vote_bars, vote_colour
 from app.crop_votes import crop_table, undecided, vote_shares
 from app.images import large
 from app.pictures import is_small
+from app.shown_figure import show_figure
 from app.words import show_error
 from data.distilled_set import GIVEN, DistilledSet
 from data.errors import StillroomError
@@ -58,7 +59,7 @@ def _section(distilled_set: DistilledSet, source: AugmentedSoftLabels, sample_id
         return
     st.caption("What the crops vote for, each counting by how much of it is this image")
     bars = vote_bars(shares, distilled_set.class_names, colours, len(table))
-    st.plotly_chart(bars, key=f"{key} votes", config=_BARE)
+    show_figure(bars, key=f"{key} votes", config=_BARE)
     st.caption(_undecided_sentence(crops, table))
 
 
@@ -103,7 +104,8 @@ def _frames(
     uri = large(distilled_set.images, sample_id, contrast)
     with Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))) as opened:
         picture = Picture(uri, opened.width, opened.height, is_small(distilled_set))
-    st.plotly_chart(crop_boxes(picture, table, colours), key=f"{key} frames", config=_BARE)
+    words = f"Sample {sample_id} with the frames of {len(table)} crops"
+    show_figure(crop_boxes(picture, table, colours), key=f"{key} frames", instead=words, config=_BARE)
 
 
 def _frames_sentence(shown: int, read: int, source: AugmentedSoftLabels) -> str:

@@ -26,6 +26,8 @@ BARE = {"displayModeBar": False}
 SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "star")
 MAIN, QUIET, ALARM, RING = PALETTE[0], "#9a9a9a", PALETTE[3], "#d0106a"
 GROUP_COLOURS = {"head": PALETTE[0], "medium": PALETTE[1], "tail": PALETTE[3]}
+NO_VALUE = "no value"
+"""The ``meta`` of marks that stand where nothing can be said."""
 
 MOST_BARS = 60
 MOST_POINTS = 20_000
@@ -265,6 +267,7 @@ def _add_silent(figure: go.Figure, silent: pd.DataFrame, label: str) -> None:
         y=np.zeros(len(silent)),
         mode="markers",
         name="too few to say",
+        meta=NO_VALUE,
         marker={"symbol": "circle-open", "color": QUIET, "size": 8},
         customdata=silent[["class_id", "n"]].to_numpy(),
         hovertemplate=f"%{{x}}<br>{label}: too few to say<br>%{{customdata[1]:,}} samples<extra></extra>",

@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from analysis.registry import analyses
+from analysis.registry import title_of
 from app.services import services
 from data.derived_sources import versions_named
 from data.distilled_set import GIVEN, DistilledSet
@@ -35,7 +35,7 @@ def filter_bar(record: SetRecord, distilled_set: DistilledSet, key: str) -> Samp
         placeholder="all",
         width=130,
     )
-    flagged = row.selectbox("Flagged by", [ANY, *evidence], format_func=_title, key=f"{key} flagged", width=155)
+    flagged = row.selectbox("Flagged by", [ANY, *evidence], format_func=title_of, key=f"{key} flagged", width=155)
     decision = row.selectbox("Decision", [ANY, *DECISION_FILTERS], key=f"{key} decision", width=110)
     query = SampleQuery(
         flagged_by=None if flagged == ANY else flagged,
@@ -68,7 +68,7 @@ def _by_score(query: SampleQuery, names: list[str], key: str) -> SampleQuery:
     if not names:
         st.caption("Scores appear here when an analysis has run.")
         return query
-    name = st.selectbox("Score of", [ANY, *names], format_func=_title, key=f"{key} score of")
+    name = st.selectbox("Score of", [ANY, *names], format_func=title_of, key=f"{key} score of")
     low, high = st.slider(
         "Between", 0.0, 1.0, (0.0, 1.0), 0.01, key=f"{key} score", help="1 = nothing wrong", disabled=name == ANY
     )
@@ -98,10 +98,6 @@ def top_classes(set_id: str, source: str, versions: tuple[str, ...], _distilled_
     return hard_labels(_distilled_set.selectable_sources[source])
 
 
-def _title(name: str) -> str:
-    return analyses()[name].title if name in analyses() else name
-
-
 def _source_title(name: str) -> str:
     return "the given soft label" if name == GIVEN else name
 
@@ -111,4 +107,4 @@ def _column_title(choice: tuple[str, ...] | None) -> str:
         return STORED_ORDER
     if len(choice) == 1:
         return choice[0]
-    return f"{_title(choice[0])}: {choice[1].replace('_', ' ')}"
+    return f"{title_of(choice[0])}: {choice[1].replace('_', ' ')}"

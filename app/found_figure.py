@@ -10,6 +10,7 @@ from app.figures import ALARM, QUIET, TEMPLATE
 
 HEIGHT = 300
 MOST_MARKS = 400
+MOST_TICKS = 6
 ROOM = 1.04
 """Beyond the last decision, so that the line is not cut in half."""
 _BAND = "rgba(128, 128, 128, 0.20)"
@@ -31,7 +32,9 @@ def found_figure(done: Settled, random: AtRandom | None) -> go.Figure:
     )
     highest = max(int(done.wrong.sum()), 1 if random is None else int(random.high[-1]), 1)
     figure.update_xaxes(title="decisions", range=(0, ROOM * max(len(done.ids), 1)), hoverformat=",d", tickformat=",d")
-    figure.update_yaxes(title="wrong labels found", range=(0, ROOM * highest), tickformat=",d", nticks=6)
+    figure.update_yaxes(title="wrong labels found", range=(0, ROOM * highest), tickformat=",d", nticks=MOST_TICKS)
+    if highest < MOST_TICKS:
+        figure.update_yaxes(dtick=1)  # half a label would be written as a whole one
     figure.update_layout(showlegend=random is not None)
     return figure
 
@@ -40,7 +43,7 @@ def found_words(done: Settled, random: AtRandom | None, basis: str) -> str:
     """The same in words, with its counts; ``basis`` says what random order rests on, or why it is not shown."""
     n, found = len(done.ids), int(done.wrong.sum())
     if n < FEWEST_DECIDED:
-        return f"{n} of the {FEWEST_DECIDED} decisions that it takes to draw how many wrong labels each one finds."
+        return f"How many wrong labels were found is told from {FEWEST_DECIDED} decisions on; there are {n} so far."
     said = f"{n:,} decisions found {found:,} wrong label{'' if found == 1 else 's'} ({found / n:.0%})."
     if random is None:
         return f"{said} {basis}"

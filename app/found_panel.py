@@ -10,18 +10,23 @@ from analysis.registry import find
 from app.asking_queue import Suspicion, settled_of
 from app.figures import BARE
 from app.found_figure import found_figure, found_words
+from app.shown_figure import show_figure
 from app.words import plain
 
 
 def found_panel(set_id: str, now: Suspicion, batch: int) -> None:
-    """The curve and its sentence, or how many decisions it still takes."""
+    """How many in a sentence, and on request as a curve: to draw it keeps a browser busy while the next keys are pressed."""
     done = settled_of(set_id)
     random, basis = random_order(done, now, batch)
-    with st.container(border=True, gap="xsmall"):
-        st.markdown("**Wrong labels found per decision**")
-        if len(done.ids) >= FEWEST_DECIDED:
-            st.plotly_chart(found_figure(done, random), key=f"found {set_id}", config=BARE)
-        st.caption(plain(found_words(done, random, basis)))
+    st.caption(plain(found_words(done, random, basis)))
+    if len(done.ids) < FEWEST_DECIDED:
+        return
+    panel = st.expander(
+        "Wrong labels found per decision", icon=":material/show_chart:", key=f"found curve {set_id}", on_change="rerun"
+    )
+    if panel.open:
+        with panel:
+            show_figure(found_figure(done, random), key=f"found {set_id}", config=BARE)
 
 
 def random_order(done: Settled, now: Suspicion, batch: int) -> tuple[AtRandom | None, str]:

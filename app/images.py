@@ -13,8 +13,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, ref
 
 import numpy as np
@@ -55,34 +55,59 @@ class Sprite:
 EMPTY = Sprite("", 1, 1, 0, 0, 0)
 
 
-class _Kept:
-    """The most recently used results of each set's images, dropped together with them.
+class Kept:
+    """The ``most`` most recently used results of each set, or of its images, dropped together with them; fewer where they
+    ``weigh`` more than ``heaviest`` together.
 
     Who asks for what another thread is making waits for that instead of making it again.
     """
 
-    def __init__(self) -> None:
-        self._by_images: WeakKeyDictionary[Images, OrderedDict[Hashable, Future]] = WeakKeyDictionary()
+    def __init__(self, most: int, heaviest: float = math.inf, weigh: Callable[[Any], int] = lambda result: 0) -> None:
+        self._most, self._heaviest, self._weigh = most, heaviest, weigh
+        self._by_owner: WeakKeyDictionary[object, _Shelf] = WeakKeyDictionary()
         self._lock = threading.Lock()
 
-    def get(self, images: Images, key: Hashable, make: Callable[[], Value]) -> Value:
+    def get(self, owner: object, key: Hashable, make: Callable[[], Value]) -> Value:
         with self._lock:
-            results = self._by_images.setdefault(images, OrderedDict())
-            result = results.get(key)
+            shelf = self._by_owner.setdefault(owner, _Shelf())
+            result = shelf.results.get(key)
             ours = result is None
             if ours:
-                results[key] = result = Future()
-            results.move_to_end(key)
-            while len(results) > KEPT_A_SET:
-                results.popitem(last=False)
+                shelf.results[key] = result = Future()
+            shelf.results.move_to_end(key)
+            shelf.shorten(self._most, self._heaviest)
         if ours:
             try:
-                result.set_result(make())
+                made = make()
             except BaseException as error:
                 with self._lock:
-                    results.pop(key, None)
+                    shelf.results.pop(key, None)
                 result.set_exception(error)
+            else:
+                with self._lock:
+                    shelf.weigh(key, result, self._weigh(made))
+                result.set_result(made)
         return result.result()
+
+
+@dataclass(eq=False)
+class _Shelf:
+    """What is kept of one set, the most recently used last, and what it weighs; while it is being made, nothing yet."""
+
+    results: OrderedDict[Hashable, Future] = field(default_factory=OrderedDict)
+    weights: dict[Hashable, int] = field(default_factory=dict)
+    weight: int = 0
+
+    def weigh(self, key: Hashable, result: Future, weight: int) -> None:
+        """What was dropped while it was being made weighs nothing."""
+        if self.results.get(key) is result:
+            self.weights[key] = weight
+            self.weight += weight
+
+    def shorten(self, most: int, heaviest: float) -> None:
+        while len(self.results) > most or (self.weight > heaviest and len(self.results) > 1):
+            key, _ = self.results.popitem(last=False)
+            self.weight -= self.weights.pop(key, 0)
 
 
 class _Ahead:
@@ -101,7 +126,7 @@ class _Ahead:
             self._waiting.start()
 
 
-_kept = _Kept()
+_kept = Kept(KEPT_A_SET)
 _ahead = _Ahead()
 
 

@@ -14,6 +14,7 @@ from analysis.registry import find
 from app.background import TaskStatus
 from app.column_words import capital, words
 from app.draft_chart import draft_chart
+from app.roles import may
 from app.services import services
 from app.table_figures import first_measure, measures_of
 from app.words import plain
@@ -52,17 +53,18 @@ def _running() -> None:
 
 
 def _show(line: _Line) -> None:
-    bar, stop = st.columns([5, 1], vertical_alignment="center")
+    bar, button = st.columns([5, 1], vertical_alignment="center")
     if line.waits:
         bar.caption(f"{plain(line.title)} · waiting")  # no bar: a set just opened has ten of these
     else:
         bar.progress(line.fraction, text=f"**{plain(line.title)}**  \n{line.words}")
-    stop.button(
-        "",
+    button.button(
+        f"Cancel {plain(line.title)}",  # heard, not seen: app/frame/frame.css
         icon=":material/close:",
         key=f"cancel {line.id}",
         help=f"Cancel {line.title}",
         type="tertiary",
+        disabled=not may("analyse"),
         on_click=line.cancel,  # a callback: it counts even where the rerun above comes first
     )
 
@@ -72,12 +74,12 @@ def _lines() -> Iterator[_Line]:
     engine, tasks = services().engine, services().tasks
     for run, status in services().active():
         title = find(run.analysis).title
-        cancel = partial(engine.cancel, run.id)
+        cancel = partial(stop, engine.cancel, run.id)
         yield _Line(f"{run.analysis} {run.id}", title, status.fraction, _words(status), cancel, status.state == "queued")
     for owner, kind in tasks.under_way():
         task = tasks.latest(owner, kind)
         if task is not None and task.under_way:
-            cancel = partial(tasks.cancel, owner, kind)
+            cancel = partial(stop, tasks.cancel, owner, kind)
             yield _Line(f"{kind} {owner}", task.title, task.fraction, task_words(task), cancel)
 
 
@@ -87,20 +89,35 @@ def run_progress(run_id: str) -> None:
     def show() -> None:
         status = next((status for run, status in services().active() if run.id == run_id), None)
         if status is not None:
-            bar, stop = st.columns([6, 1], vertical_alignment="center")
+            bar, button = st.columns([6, 1], vertical_alignment="center")
             bar.progress(status.fraction, text=plain(capital(_words(status))))
-            stop.button("Cancel", key=f"stop {run_id}", on_click=services().engine.cancel, args=(run_id,))
+            button.button(
+                "Cancel",
+                key=f"stop {run_id}",
+                disabled=not may("analyse"),
+                on_click=stop,
+                args=(services().engine.cancel, run_id),
+            )
             show_drafts(status.drafts, run_id)
 
     st.fragment(show, run_every=1.0)()
+
+
+def stop(cancel: Callable[..., None], *what: str) -> None:
+    """What every button that cancels does; nothing for those who may not, from whom it was hidden."""
+    if may("analyse"):
+        cancel(*what)
 
 
 def show_drafts(drafts: Mapping[str, pd.DataFrame], run_id: str) -> None:
     """The tables of a run under way, as charts that grow."""
     for name, table in drafts.items():
         if measures_of(table):
-            st.caption(f"{plain(capital(words(name)))}, until now")
-            st.vega_lite_chart(table, draft_chart(table, first_measure(table, None)), key=f"draft {name} {run_id}")
+            title = f"{capital(words(name))}, until now"
+            st.caption(plain(title))
+            st.vega_lite_chart(
+                table, draft_chart(table, first_measure(table, None)), key=f"draft {name} {run_id}", alt=title
+            )
 
 
 def _words(status: JobStatus) -> str:

@@ -124,7 +124,7 @@ def _show(plans: Plans, chosen: Mixes) -> None:
     table = cost_table(plans)
     if table.empty:
         return
-    st.dataframe(table, hide_index=True, width="stretch")
+    st.dataframe(table, hide_index=True, width="stretch", alt="What each way of mixing costs")
     found = plans.get(chosen)
     if isinstance(found, RowsPlan):
         notes("What becomes of the tree", found.notes)

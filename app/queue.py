@@ -1,44 +1,42 @@
-"""The queue of samples to decide: which ones, in what order, with what suggestion."""
+"""The queue of samples to decide: which ones, in what order; and what is decided goes to the log."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
 
-from analysis.registry import analyses
+from analysis.registry import analyses, title_of
 from app.asking_queue import QUOTA, RIGHT, SOURCES, TIME, WAYS, WRONG, Asking, pace_of, waiting
-from app.components.decision_card import CardItem, Suggestion
 from app.components.event_queue import Event
-from app.components.soft_label_bars import bars_data
-from app.images import large
-from app.sample_panel import label_bars
+from app.identity import signed_by
+from app.roles import may, require
 from app.services import services
-from data.decisions import SampleState
+from app.standing_labels import decision_of
 from data.distilled_set import DistilledSet
 from data.errors import ImpossibleRequest
-from data.pixels import Contrast
 from data.sample_query import SampleQuery
 
-AHEAD = 12
+AHEAD = 40
+"""The browser is sent as many of these as fit (app.cards)."""
 IN_HAND = 3
 """Cards that stay in front through a new order: the one that a person looks at, and those that they may be ahead by."""
 FLAGGED, LOWEST, STORED, SKIPPED = "flagged", "lowest score", "stored order", "skipped before"
-# The evidence columns that a suggestion is made of, whichever analysis writes them.
-SUGGESTED_LABEL, SUGGESTED_P, TWIN = "suggested_label", "p_suggested", "nearest_id"
+SHARED = "shared"
 
 
 @dataclass(frozen=True)
 class Queue:
     """What to decide about: ``way`` is one of the constants above, or of app.asking_queue.
 
-    ``analysis`` names the finding it follows; those that ask for what is worth most choose it themselves.
+    ``analysis`` names the finding it follows; those that ask for what is worth most choose it themselves. ``shared`` is the
+    number of a SHARED one, which app.shared_queue knows.
     """
 
     way: str
     analysis: str | None = None
     classes: tuple[int, ...] | None = None
+    shared: int | None = None
 
     @property
     def asks(self) -> bool:
@@ -71,7 +69,7 @@ def queue_title(queue: Queue) -> str:
     """A queue as the menu names it."""
     if queue.analysis is None:
         return _TITLES[queue.way]
-    return f"{_title(queue.analysis)}: {'flagged, worst first' if queue.way == FLAGGED else 'everything, worst first'}"
+    return f"{title_of(queue.analysis)}: {'flagged, worst first' if queue.way == FLAGGED else 'everything, worst first'}"
 
 
 def queue_meaning(queue: Queue) -> str:
@@ -130,70 +128,55 @@ def next_ids(set_id: str, queue: Queue, asking: Asking, who: str, shown: Sequenc
     return (kept + [i for i in ids if i not in kept])[:AHEAD], max(total, len(kept))
 
 
-def cards(
-    set_id: str, distilled_set: DistilledSet, ids: Sequence[int], finding: str | None, contrast: Contrast
-) -> list[CardItem]:
-    """The samples ``ids`` as cards, with what ``finding`` suggests before what others do."""
-    states = services().workspace.states(set_id, ids)
-    return [_card(set_id, distilled_set, i, states.get(i, SampleState()), finding, contrast) for i in ids]
+def commit_events(set_id: str, who: str, finding: str | None, events: list[Event], own: bool = False) -> None:
+    """Write what the browser sent to the log, in order, leaving out what is there already.
 
-
-def commit_events(set_id: str, who: str, finding: str | None, events: list[Event]) -> None:
-    """Write what the browser sent to the log, in order, leaving out what an earlier process already wrote.
-
-    A browser that was cut off offers its decisions again; the same sample at the same browser time is the same decision.
+    A browser that was cut off offers its decisions again, maybe to another process; the same sample at the same browser
+    time is the same decision. ``finding`` is what they are asked under now; one that says itself what it was asked under, as
+    after a reload, keeps that. An undo takes back the person's own decision before anybody else's, and only that where all
+    are their ``own``; a relabel to the given label, of which a blind card knows nothing, is a keep. One that the set cannot
+    be given never holds back the others. Signed by who is logged in, else by the name that came with it, else by ``who``.
+    Raises NotAllowed, nothing is then written; and UnreadableInput where the labels that an edit builds on cannot be read;
+    it and what follows then wait in the browser.
     """
-    workspace = services().workspace
-    written = {(d.sample_id, d.at, d.action) for i in {e.sample_id for e in events} for d in workspace.decisions(set_id, i)}
-    new = [event for event in events if not event.at or (event.sample_id, event.at, event.action) not in written]
-    for event in new:  # one by one, so that one which the set cannot be given never holds back the others
-        with suppress(ImpossibleRequest):
-            workspace.decide(set_id, event.decision(who, finding).stamped(who))
+    require("decide")
+    undo_others = may("undo others") and not own
+    names = {author: signed_by(author or who) for author in {event.author for event in events}}
+    findings = {said: _asked_under(set_id, said, finding) for said in {event.finding for event in events}}
+    if any(event.action == "relabel" for event in events):
+        events = _keeps(services().workspace.load(set_id), events)
+    for together in _batches(events):
+        decisions = []
+        for event in together:
+            with suppress(ImpossibleRequest):
+                decisions.append(decision_of(set_id, event, names[event.author], findings[event.finding]))
+        services().workspace.decide_new(set_id, decisions, undo_others)
 
 
-def _card(
-    set_id: str, distilled_set: DistilledSet, i: int, state: SampleState, finding: str | None, contrast: Contrast
-) -> CardItem:
-    evidence = services().workspace.evidence_of(set_id, i)
-    suggestion = suggest(finding, evidence, int(distilled_set.labels[i]), distilled_set.class_names)
-    return CardItem(
-        id=i,
-        image="" if distilled_set.images is None else large(distilled_set.images, i, contrast),
-        given=int(distilled_set.labels[i]),
-        label=state.label,
-        pruned=state.pruned,
-        suggestion=suggestion,
-        note=_flags(evidence),
-        bars=bars_data(
-            distilled_set.class_names,
-            label_bars(distilled_set, i),
-            given=int(distilled_set.labels[i]),
-            suggested=None if suggestion is None else suggestion.label,
-        ),
-    )
+def _asked_under(set_id: str, said: str | None, finding: str | None) -> str | None:
+    """What an event whose ``finding`` is ``said`` was asked under: that, where there is one of that name, and ``finding``
+    where it does not say."""
+    if said is None or said == (finding or ""):
+        return finding
+    blind = {queue.under for queue in services().workspace.queues.of_set(set_id)}
+    return said if said in blind or said in analyses() else None
 
 
-def suggest(
-    first: str | None, evidence: dict[str, dict[str, Any]], given: int, class_names: Sequence[str]
-) -> Suggestion | None:
-    """What the flagged findings propose, the queue's own finding before the others; only flags propose anything."""
-    for name in sorted(evidence, key=lambda name: name != first):
-        found = evidence[name]
-        if not found.get("flag"):
-            continue
-        label, twin = found.get(SUGGESTED_LABEL), found.get(TWIN)
-        if label is not None and label not in (-1, given):
-            share = f" gets {found[SUGGESTED_P]:.0%} here" if found.get(SUGGESTED_P) is not None else ""
-            return Suggestion("relabel", int(label), "wrong label", f"{_title(name)}: {class_names[int(label)]}{share}")
-        if twin is not None and twin >= 0:
-            return Suggestion("prune", None, "duplicate", f"{_title(name)}: nearly the same as sample {int(twin)}")
-    return None
+def _keeps(distilled_set: DistilledSet, events: list[Event]) -> list[Event]:
+    """The same events, in which a relabel to the given label is a keep."""
+
+    def confirms(event: Event) -> bool:
+        known = event.action == "relabel" and event.sample_id < len(distilled_set)
+        return known and event.label == int(distilled_set.labels[event.sample_id])
+
+    return [replace(event, action="keep", label=None) if confirms(event) else event for event in events]
 
 
-def _title(name: str) -> str:
-    return analyses()[name].title if name in analyses() else name
-
-
-def _flags(evidence: dict[str, dict[str, Any]]) -> str:
-    flagged = [_title(name).lower() for name, found in evidence.items() if found.get("flag")]
-    return f"flagged by {', '.join(flagged)}" if flagged else ""
+def _batches(events: list[Event]) -> list[list[Event]]:
+    """Events that can be written together: what a soften comes to depends on all that was written before it."""
+    found: list[list[Event]] = []
+    for event in events:
+        if not found or event.action == "soften":
+            found.append([])
+        found[-1].append(event)
+    return found

@@ -28,8 +28,7 @@ class Refits:
 
     def status(self, set_id: str, decided: int) -> Refit:
         """How learning stands; a set met for the first time counts its ``decided`` samples from here."""
-        with self._lock:
-            known = self._latest.setdefault(set_id, Refit(decided))
+        known = self._known(set_id, decided)
         return Refit(known.decided, _runs(set_id), known.trouble)
 
     def after(self, set_id: str, decided: int, batch: int) -> bool:
@@ -38,8 +37,8 @@ class Refits:
         Nothing starts while one still runs: the next decision asks again. What goes wrong is kept for the page to say, and
         never holds a decision back. Returns whether anything was started.
         """
-        known = self.status(set_id, decided)
-        if known.running or abs(decided - known.decided) < batch:
+        known = self._known(set_id, decided)
+        if abs(decided - known.decided) < batch or _runs(set_id):
             return False
         started, trouble = False, ""
         for name in _learning(set_id):
@@ -51,6 +50,10 @@ class Refits:
         with self._lock:
             self._latest[set_id] = Refit(decided, trouble=trouble)
         return started
+
+    def _known(self, set_id: str, decided: int) -> Refit:
+        with self._lock:
+            return self._latest.setdefault(set_id, Refit(decided))
 
 
 def _learning(set_id: str) -> list[str]:
@@ -65,8 +68,8 @@ def _learning(set_id: str) -> list[str]:
 
 
 def _runs(set_id: str) -> bool:
-    learning = _learning(set_id)
-    return any(run.analysis in learning for run, _ in services().active(set_id))
+    running = {run.analysis for run, _ in services().active(set_id)}
+    return bool(running) and not running.isdisjoint(_learning(set_id))
 
 
 refits = Refits()

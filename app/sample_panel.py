@@ -11,25 +11,35 @@ from app.components.soft_label_bars import BarSource, soft_label_bars
 from app.crop_panel import crop_panel
 from app.evidence_lines import evidence_lines
 from app.images import large
+from app.label_panel import label_panel
+from app.near_images import stored_neighbours
 from app.pictures import is_small, show_picture, show_strip
 from app.services import services
 from app.tiles import sheet
-from app.words import plain, show_error
-from data.distilled_set import GIVEN, DistilledSet
+from app.words import plain, show_error, source_title
+from data.decisions import Decision
+from data.distilled_set import DistilledSet
 from data.errors import StillroomError
 from data.pixels import Contrast
 
-NEIGHBOURS = "neighbours"
 NEAR_PX = 64
 
 
-def sample_panel(set_id: str, distilled_set: DistilledSet, sample_id: int, contrast: Contrast, key: str) -> None:
-    """Everything known about one sample."""
+def sample_panel(
+    set_id: str,
+    distilled_set: DistilledSet,
+    sample_id: int,
+    contrast: Contrast,
+    key: str,
+    finding: str | None = None,
+) -> None:
+    """Everything known about one sample, and its soft label to edit, which then names ``finding`` as what raised it."""
     label = distilled_set.class_names[distilled_set.labels[sample_id]]
     st.markdown(f"#### Sample {sample_id}\n given label **{plain(label)}**")
     if distilled_set.images is not None:
         show_picture(large(distilled_set.images, sample_id, contrast), f"sample {sample_id}", is_small(distilled_set))
     show_bars(distilled_set, sample_id, key)
+    label_panel(set_id, distilled_set, sample_id, finding, key)
     crop_panel(distilled_set, sample_id, contrast, key)
     evidence = services().workspace.evidence_of(set_id, sample_id)
     _nearest(distilled_set, evidence, contrast)
@@ -60,7 +70,7 @@ def label_bars(distilled_set: DistilledSet, sample_id: int) -> list[BarSource]:
     """One source a row: its name, kind and distribution (C,)."""
     return [
         BarSource(
-            name="given soft label" if name == GIVEN else name,
+            name=source_title(name),
             kind="corrected" if name in distilled_set.derived_sources else source.kind,
             probabilities=source.probabilities([sample_id])[0].numpy(),
         )
@@ -69,14 +79,12 @@ def label_bars(distilled_set: DistilledSet, sample_id: int) -> list[BarSource]:
 
 
 def _nearest(distilled_set: DistilledSet, evidence: dict[str, dict[str, Any]], contrast: Contrast) -> None:
-    near = next((columns[NEIGHBOURS] for columns in evidence.values() if columns.get(NEIGHBOURS) is not None), None)
-    if near is None or distilled_set.images is None:
+    ids = stored_neighbours(evidence, len(distilled_set))
+    if not ids or distilled_set.images is None:
         return
-    ids = [int(i) for i in near if i >= 0]
-    if ids:
-        st.caption("Nearest images")
-        names = [f"{distilled_set.class_names[distilled_set.labels[i]]} ({i})" for i in ids]
-        show_strip(sheet(distilled_set, ids, contrast), names, NEAR_PX)
+    st.caption("Nearest images")
+    names = [f"{distilled_set.class_names[distilled_set.labels[i]]} ({i})" for i in ids]
+    show_strip(sheet(distilled_set, ids, contrast), names, NEAR_PX)
 
 
 def _evidence(evidence: dict[str, dict[str, Any]], class_names: Sequence[str]) -> None:
@@ -97,6 +105,16 @@ def _history(set_id: str, sample_id: int, distilled_set: DistilledSet) -> None:
         return
     with st.expander(f"History ({len(log)})", expanded=True):
         for decision in reversed(log):
-            to = f" to {plain(distilled_set.class_names[decision.label])}" if decision.label is not None else ""
+            to = _decided_on(decision, distilled_set.class_names)
             why = f", {plain(decision.reason)}" if decision.reason else ""
             st.caption(f"{decision.at[:19].replace('T', ' ')} · {plain(decision.annotator)}: **{decision.action}**{to}{why}")
+
+
+def _decided_on(decision: Decision, class_names: Sequence[str]) -> str:
+    """The class of a relabel, the two most probable ones of a soften."""
+    if decision.label is not None:
+        return f" to {plain(class_names[decision.label])}"
+    if decision.soft_label is None:
+        return ""
+    top = sorted(range(len(class_names)), key=lambda c: -decision.soft_label[c])[:2]
+    return " to " + ", ".join(f"{plain(class_names[c])} {decision.soft_label[c]:.2f}" for c in top)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from app.identity import signed_by
 from app.services import services
 from app.words import plain, show_error
 from data.distilled_set import DistilledSet
@@ -74,4 +75,4 @@ def current_set() -> tuple[SetRecord, DistilledSet]:
 
 def annotator() -> str:
     """The name that decisions of this browser session are signed with."""
-    return st.session_state.get("annotator", "").strip() or "local"
+    return signed_by()

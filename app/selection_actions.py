@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from app.roles import may, require
 from app.selection import annotator
 from app.services import services
+from app.soften_actions import soften_popover
 from app.words import show_error
 from data.decisions import REASONS, Decision
 from data.distilled_set import DistilledSet
@@ -19,8 +21,10 @@ SAID_PX = 115  # the same with and without a selection, so that the buttons stay
 def selection_actions(
     set_id: str, distilled_set: DistilledSet, selected: Sequence[int], finding: str | None, key: str
 ) -> None:
-    """Buttons for the selected samples; every one of them is one batch in the log."""
-    nothing = not selected
+    """Buttons for the selected samples; every one of them is one batch in the log. Not shown to those who may not decide."""
+    if not may("decide"):
+        return
+    nothing, fresh = not selected, st.session_state.get(_count(key), 0)
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         st.markdown(f"**{len(selected):,}** selected" if selected else "Select samples:", width=SAID_PX)
         label = st.selectbox(
@@ -29,7 +33,7 @@ def selection_actions(
             index=None,
             format_func=distilled_set.class_names.__getitem__,
             placeholder="Relabel to …",
-            key=f"{key} label {st.session_state.get(_count(key), 0)}",
+            key=f"{key} label {fresh}",
             label_visibility="collapsed",
             disabled=nothing,
             width=150,
@@ -37,13 +41,14 @@ def selection_actions(
         keep = st.button("Keep", key=f"{key} keep", disabled=nothing)
         prune = st.button("Prune", key=f"{key} prune", disabled=nothing)
         restore = st.button("Restore", key=f"{key} restore", disabled=nothing)
+        softened = soften_popover(set_id, distilled_set, selected, finding, key, f"{key} soften {fresh}")
         reason = st.selectbox(
             "Reason",
             REASONS,
             format_func="reason: {}".format,
             key=f"{key} reason",
             label_visibility="collapsed",
-            width=180,
+            width="stretch",  # what the buttons leave: on a narrow page rather a short reason than a second row
             disabled=nothing,
         )
         undo = st.button("Undo", key=f"{key} undo", icon=":material/undo:", help="Take back your latest decision or batch")
@@ -55,15 +60,29 @@ def selection_actions(
         _decide(set_id, [Decision(i, "prune", reason=reason, finding=finding) for i in selected], key)
     if restore:
         _decide(set_id, [Decision(i, "restore", finding=finding) for i in selected], key)
+    if softened:
+        _decide(set_id, softened, key)
     if undo:
-        undone = services().workspace.undo(set_id, annotator())
+        undone = undo_latest(set_id)
         st.toast("Taken back." if undone else "There is nothing of yours to take back.")
         st.rerun(scope="fragment")
 
 
+def decide_all(set_id: str, decisions: Sequence[Decision]) -> None:
+    """Write decisions of the person at this browser as one batch. Raises NotAllowed, or ImpossibleRequest."""
+    require("decide")
+    services().workspace.decide_many(set_id, [decision.stamped(annotator()) for decision in decisions])
+
+
+def undo_latest(set_id: str) -> bool:
+    """Take back their latest decision or batch; whether there was one. Raises NotAllowed."""
+    require("decide")
+    return services().workspace.undo(set_id, annotator()) is not None
+
+
 def _decide(set_id: str, decisions: list[Decision], key: str) -> None:
     try:
-        services().workspace.decide_many(set_id, [decision.stamped(annotator()) for decision in decisions])
+        decide_all(set_id, decisions)
     except StillroomError as error:
         show_error(error)
         return
@@ -73,5 +92,5 @@ def _decide(set_id: str, decisions: list[Decision], key: str) -> None:
 
 
 def _count(key: str) -> str:
-    """A relabel choice must come up empty again after each use: its widget gets a fresh key."""
+    """A relabel choice must come up empty again after each use, and a popover shut: they get a fresh key."""
     return f"{key} decided"

@@ -14,10 +14,10 @@ from app.table_figures import is_measure
 LONG_TEXT = 32
 
 
-def show_table(table: pd.DataFrame) -> None:
-    """``table`` as wide as its place; a value that is not known is a dash."""
+def show_table(table: pd.DataFrame, name: str) -> None:
+    """``table`` as wide as its place; a value that is not known is a dash. ``name`` is what it is called without sight."""
     columns = column_settings(table)
-    st.dataframe(table, column_config=columns, hide_index=True, width="stretch", placeholder=NO_CLASS)
+    st.dataframe(table, column_config=columns, hide_index=True, width="stretch", placeholder=NO_CLASS, alt=name)
 
 
 def column_settings(table: pd.DataFrame) -> dict[str, Any]:

@@ -43,11 +43,13 @@ BENEATH = {"orientation": "h", "x": 0, "xanchor": "left", "y": -0.2, "yanchor": 
 MOST_LEGEND_ABOVE = 4
 DASHES = ("solid", "dash", "dot")
 """More lines than colours are told apart by these."""
+SAMPLE = "sample_id"
 
 
 def measures_of(table: pd.DataFrame) -> list[str]:
-    """The columns that can be charted: numbers that are neither the axis nor the end of an interval."""
-    if not len(table) or not len(table.columns):
+    """The columns that can be charted: numbers that are neither the axis nor the end of an interval; none of a list of
+    samples, which is to be read."""
+    if not len(table) or not len(table.columns) or SAMPLE in table:
         return []
     axis = _axis(table)
     if not axis:

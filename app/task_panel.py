@@ -7,7 +7,8 @@ from typing import Any
 
 import streamlit as st
 
-from app.jobs import task_words
+from app.jobs import stop, task_words
+from app.roles import may
 from app.services import services
 from app.words import plain, show_error
 from data.errors import StillroomError
@@ -50,12 +51,12 @@ def _progress(owner: str, kind: str) -> None:
     status = services().tasks.latest(owner, kind)
     if status is None or not status.under_way:
         return
-    bar, stop = st.columns([6, 1], vertical_alignment="center")
+    bar, button = st.columns([6, 1], vertical_alignment="center")
     bar.progress(status.fraction, text=f"**{plain(status.title)}:** {task_words(status)}")
-    stop.button(
+    button.button(
         "Cancel",
         key=f"stop {owner} {kind}",
-        disabled=status.state == "stopping",
-        on_click=services().tasks.cancel,
-        args=(owner, kind),
+        disabled=status.state == "stopping" or not may("analyse"),
+        on_click=stop,
+        args=(services().tasks.cancel, owner, kind),
     )

@@ -15,6 +15,7 @@ from analysis.context import Context
 from app.background import Progress
 from app.exports import proposed_folder
 from app.notes import notes
+from app.roles import may, require
 from app.services import services
 from app.sizes import size_words
 from app.task_panel import act, is_under_way, task_panel
@@ -85,7 +86,7 @@ def carry_out(wish: Wish, source: AugmentedSoftLabels, labels: np.ndarray, progr
 def write_pruned_section(record: SetRecord, distilled_set: DistilledSet) -> None:
     """The section "Write a pruned tree"; nothing for a set without one."""
     source = distilled_set.label_sources.get(GIVEN)
-    if not isinstance(source, AugmentedSoftLabels):
+    if not isinstance(source, AugmentedSoftLabels) or not may("export"):
         return
     st.subheader("Write a pruned tree")
     if isinstance(source.tree, FkdTree):
@@ -111,7 +112,12 @@ def _form(record: SetRecord, distilled_set: DistilledSet, source: AugmentedSoftL
         return
     wish = Wish(ratio, rule, plan, Path(folder).expanduser())
     tasks, labels = services().tasks, distilled_set.labels
-    act(lambda: tasks.start(record.id, KIND, TITLE, lambda progress: carry_out(wish, source, labels, progress)))
+
+    def start() -> None:
+        require("export")
+        tasks.start(record.id, KIND, TITLE, lambda progress: carry_out(wish, source, labels, progress))
+
+    act(start)
 
 
 def _rule_fields() -> tuple[float, Rule]:

@@ -6,15 +6,26 @@ import re
 
 import streamlit as st
 
+from data.distilled_set import GIVEN
 from data.plain_text import one_line
 
 _MARKS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
 
+_ADDRESS = re.compile(r"(?i)(https?|www)(?=\\[:.])")
+_JOINER = "\u2060"
+"""Takes no room and allows no line break."""
+
 
 def plain(text: object) -> str:
     """``text`` on one line with every Markdown mark escaped, so that a name can neither format the page, nor link, nor load
-    a picture from elsewhere."""
-    return _MARKS.sub(r"\\\1", one_line(str(text)))
+    a picture from elsewhere. A bare web address, which Markdown would link in spite of that, is parted by an invisible mark.
+    """
+    return _ADDRESS.sub(rf"\1{_JOINER}", _MARKS.sub(r"\\\1", one_line(str(text))))
+
+
+def source_title(name: str) -> str:
+    """A label source as people read it."""
+    return "given soft label" if name == GIVEN else name
 
 
 def show_error(error: object) -> None:

@@ -13,7 +13,9 @@ from analysis.registry import Analysis
 from app.analysis_order import why_not_yet
 from app.column_words import capital, with_class_names, words
 from app.compress_panel import compress_section
+from app.conflicts_panel import conflicts_section
 from app.contact_sheet import contact_sheet
+from app.critic_panel import critic_section
 from app.figures import BARE, heat_map, per_class_chart, scatter_map
 from app.headline_words import changed_words, nothing_stands_out, unsaid, untold
 from app.interval_bars import interval_ends
@@ -22,8 +24,10 @@ from app.needs import needs_words
 from app.notes import notes
 from app.pages.browse import lassoed_ids
 from app.parameter_form import parameter_form
+from app.roles import may, require
 from app.selection import current_set
 from app.services import services
+from app.shown_figure import show_figure
 from app.shown_table import show_table
 from app.table_figures import first_measure, is_measure, measures_of, table_chart
 from app.task_panel import act
@@ -43,7 +47,9 @@ LABEL_LETTERS = 36
 COUNT, GROUP = "n", "group"
 """How many samples a class has, and the per-class column that says head, medium or tail; that colours the chart."""
 NEXT_STEP: dict[str, Callable[[SetRecord, DistilledSet], None]] = {
+    "agreement": conflicts_section,
     "compression": compress_section,
+    "critic": critic_section,
     "label_budget": write_pruned_section,
 }
 """What one does with the findings of an analysis, below its charts."""
@@ -59,6 +65,12 @@ def analysis_page(entry: Analysis) -> Callable[[], None]:
     return page
 
 
+def start_analysis(set_id: str, name: str, parameters: Mapping[str, Any]) -> None:
+    """Queue it for the person at this browser. Raises NotAllowed, or ImpossibleRequest."""
+    require("analyse")
+    services().start(set_id, name, parameters)
+
+
 def _page(entry: Analysis) -> None:
     record, distilled_set = current_set()
     st.title(entry.title)
@@ -68,7 +80,8 @@ def _page(entry: Analysis) -> None:
     if missing:
         st.info(needs_words(missing, record.name), icon=":material/info:")
         return
-    _form(entry, record, distilled_set)
+    if may("analyse"):
+        _form(entry, record, distilled_set)
     _state(entry, record, distilled_set)
     found = services().findings(record.id, entry.name)
     if found is not None:
@@ -94,7 +107,7 @@ def _form(entry: Analysis, record: SetRecord, distilled_set: DistilledSet) -> No
 
 
 def _start(entry: Analysis, record: SetRecord, parameters: Mapping[str, Any]) -> None:
-    act(lambda: services().start(record.id, entry.name, parameters))
+    act(lambda: start_analysis(record.id, entry.name, parameters))
 
 
 def _state(entry: Analysis, record: SetRecord, distilled_set: DistilledSet) -> None:
@@ -102,7 +115,9 @@ def _state(entry: Analysis, record: SetRecord, distilled_set: DistilledSet) -> N
     runs = services().workspace.runs(record.id, entry.name)
     if not runs:
         st.info(f"Not run yet on this set.{why_not_yet(entry, len(distilled_set))}", icon=":material/play_circle:")
-        if st.button("Run it now", type="primary", icon=":material/play_arrow:", help="With the usual parameters"):
+        if may("analyse") and st.button(
+            "Run it now", type="primary", icon=":material/play_arrow:", help="With the usual parameters"
+        ):
             _start(entry, record, {})
         return
     if runs[0].status == "running":
@@ -123,7 +138,9 @@ def _state(entry: Analysis, record: SetRecord, distilled_set: DistilledSet) -> N
 
 
 def _run_again(entry: Analysis, record: SetRecord, run: RunRecord) -> None:
-    if st.button("Run it again", type="primary", icon=":material/play_arrow:", help="With the same parameters"):
+    if may("analyse") and st.button(
+        "Run it again", type="primary", icon=":material/play_arrow:", help="With the same parameters"
+    ):
         _start(entry, record, run.parameters)
 
 
@@ -142,8 +159,8 @@ def _headline(entry: Analysis, record: SetRecord, run: RunRecord, findings: Find
     notes("Before you rely on this", unsaid(findings.caveats, unknown))
     under_way = any(other.analysis == entry.name for other, _ in services().active(record.id))
     if services().is_stale(run) and not under_way:
-        st.info("What people settled about these labels has changed since.", icon=":material/update:")
-        if st.button("Learn from it now", icon=":material/play_arrow:"):
+        st.info("What people said about these labels has changed since.", icon=":material/update:")
+        if may("analyse") and st.button("Learn from it now", icon=":material/play_arrow:"):
             _start(entry, record, run.parameters)
     took = "" if run.seconds is None else f" in {run.seconds:.1f} s on {run.device}"
     st.caption(f"Computed{took}, {changed_words(entry.arguments(), run.parameters)}.")
@@ -162,7 +179,7 @@ def _charts(record: SetRecord, findings: Findings, distilled_set: DistilledSet) 
         told = findings.headline if findings.headline in measures else next(c for c in measures if c != COUNT)
         first = measures.index(told)
         column = st.selectbox("Per class", measures, index=first, format_func=words)
-        event = st.plotly_chart(
+        event = show_figure(
             per_class_chart(findings.per_class, column, groups=findings.per_class.get(GROUP)),
             on_select="rerun",
             selection_mode=("points", "box"),
@@ -172,7 +189,7 @@ def _charts(record: SetRecord, findings: Findings, distilled_set: DistilledSet) 
         query = SampleQuery(classes=classes or None, among=query.among)
     with st.container(horizontal=True, gap="small"):
         for name, matrix in findings.matrices.items():
-            st.plotly_chart(heat_map(matrix), key=f"matrix {name}", width=MATRIX_PX, config=BARE)
+            show_figure(heat_map(matrix), key=f"matrix {name}", width=MATRIX_PX, config=BARE)
     return query
 
 
@@ -190,10 +207,10 @@ def _table_charts(entry: Analysis, record: SetRecord, findings: Findings) -> Non
         key = f"table {entry.name} {name} {record.id}"
         first = first_measure(findings.tables[name], findings.headline)
         measure = tab.selectbox("Measure", measures, index=measures.index(first), format_func=words, key=key)
-        tab.plotly_chart(table_chart(findings.tables[name], measure), key=f"{key} {measure} chart")
+        show_figure(table_chart(findings.tables[name], measure), f"{key} {measure} chart", tab)
         if len(findings.tables[name]) <= FEW_ROWS:
             with tab:
-                show_table(findings.tables[name])
+                show_table(findings.tables[name], capital(words(name)))
 
 
 def _map(record: SetRecord, findings: Findings, distilled_set: DistilledSet) -> SampleQuery:
@@ -207,9 +224,7 @@ def _map(record: SetRecord, findings: Findings, distilled_set: DistilledSet) -> 
         ids,
         table["flag"].to_numpy(),
     )
-    event = st.plotly_chart(
-        figure, on_select="rerun", selection_mode=("lasso", "box", "points"), key=f"map page {record.id}"
-    )
+    event = show_figure(figure, on_select="rerun", selection_mode=("lasso", "box", "points"), key=f"map page {record.id}")
     return SampleQuery(among=lassoed_ids(event.selection.points) or None)
 
 
@@ -253,15 +268,15 @@ def _worst_gallery(entry: Analysis, record: SetRecord, distilled_set: DistilledS
 def _tables(run: RunRecord, findings: Findings, distilled_set: DistilledSet) -> None:
     with st.expander("Tables", icon=":material/table:"):
         for name, table in findings.tables.items():
-            _table(_title(name), table, run, distilled_set.class_names)
+            _table(capital(words(name)), table, run, distilled_set.class_names)
         for name, table in (("per class", findings.per_class), ("per sample", findings.per_sample)):
             _table(name.capitalize(), table, run, distilled_set.class_names, f"{name.replace(' ', '_')}.parquet")
 
 
 def _table(title: str, table: pd.DataFrame, run: RunRecord, class_names: Sequence[str], file: str = "") -> None:
     part = f", the first {MOST_ROWS:,} of {len(table):,}" if len(table) > MOST_ROWS else ""
-    st.caption(f"{title}{part}; whole: `{run.folder / file}`")
-    show_table(with_class_names(table.head(MOST_ROWS), class_names))
+    st.caption(f"{plain(title)}{part}; whole: `{run.folder / file}`")
+    show_table(with_class_names(table.head(MOST_ROWS), class_names), title)
 
 
 def _title(name: str) -> str:

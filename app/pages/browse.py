@@ -15,6 +15,7 @@ from app.filters import filter_bar
 from app.selection import current_set
 from app.selection_actions import selection_actions
 from app.services import services
+from app.shown_figure import show_figure
 from app.tiles import captions, prepare, state_word
 from app.words import show_error
 from data.distilled_set import DistilledSet
@@ -50,7 +51,7 @@ def _lassoed(record: SetRecord, distilled_set: DistilledSet, query: SampleQuery)
             table["sample_id"].to_numpy(),
             table["flag"].to_numpy(),
         )
-        event = st.plotly_chart(figure, on_select="rerun", selection_mode=("lasso", "box"), key=f"map {record.id}")
+        event = show_figure(figure, on_select="rerun", selection_mode=("lasso", "box"), key=f"map {record.id}")
         ids = lassoed_ids(event.selection.points)
         st.caption(
             f"{len(ids):,} samples in the lasso." if ids else "Draw a lasso or a box; the grid below shows what is in it."
@@ -155,6 +156,12 @@ def _label_rows(record: SetRecord, distilled_set: DistilledSet, page: SamplePage
     bars = {name: st.column_config.BarChartColumn(y_min=0, y_max=1) for name in distilled_set.selectable_sources}
     key = f"rows {record.id}"
     event = st.dataframe(
-        pd.DataFrame(rows), hide_index=True, column_config=bars, on_select="rerun", key=key, width="stretch"
+        pd.DataFrame(rows),
+        hide_index=True,
+        column_config=bars,
+        on_select="rerun",
+        key=key,
+        width="stretch",
+        alt="Samples and their labels",
     )
     selection_actions(record.id, distilled_set, [int(page.ids[row]) for row in event.selection.rows], None, key)

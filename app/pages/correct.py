@@ -16,9 +16,10 @@ from app.correct_panel import caveats, charts, examples, headline
 from app.correct_preview import KIND as PREVIEW
 from app.correct_preview import SECONDS_TO_WAIT, Answer, Question, answers, ask, owner_of, question
 from app.correct_sources import proposed_name, sources_section
-from app.jobs import task_words
+from app.jobs import stop, task_words
 from app.needs import HOW_TO_GIVE, needs_words
 from app.parameter_form import parameter_form
+from app.roles import require
 from app.selection import current_set
 from app.services import services
 from app.task_panel import act, is_under_way, task_panel
@@ -143,9 +144,9 @@ def _progress(asked: Question) -> None:
     status = services().tasks.latest(owner, PREVIEW)
     if status is None or not status.under_way:
         st.rerun()  # the answer is there, or the reason why not
-    bar, stop = st.columns([6, 1], vertical_alignment="center")
+    bar, button = st.columns([6, 1], vertical_alignment="center")
     bar.progress(status.fraction, text=f"**Before and after:** {task_words(status)}")
-    stop.button("Cancel", key=f"stop {owner}", on_click=services().tasks.cancel, args=(owner, PREVIEW))
+    button.button("Cancel", key=f"stop {owner}", on_click=stop, args=(services().tasks.cancel, owner, PREVIEW))
 
 
 def _keep(record: SetRecord, distilled_set: DistilledSet, asked: Question, answer: Answer) -> None:
@@ -173,6 +174,7 @@ def _keep(record: SetRecord, distilled_set: DistilledSet, asked: Question, answe
 
 
 def _start(record: SetRecord, distilled_set: DistilledSet, asked: Question, name: str, proposed: str) -> None:
+    require("correct")
     check_name(distilled_set, name)
     running = services()
 

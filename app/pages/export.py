@@ -15,12 +15,14 @@ from app.exports import proposed_folder
 from app.figures import before_after_chart
 from app.labels_choice import labels_section
 from app.mixes import mixes_section
+from app.roles import require
 from app.selection import current_set
 from app.services import services
+from app.shown_figure import show_figure
 from app.shown_table import show_table
 from app.task_panel import act, is_under_way, task_panel
 from app.words import show_error
-from data.curation import CuratedSet, curate
+from data.curation import CuratedSet, Mixes, curate
 from data.errors import StillroomError
 from data.export import export
 from data.export_plan import ExportPlan, plan
@@ -69,9 +71,9 @@ def _show_plan(curated: CuratedSet, planned: ExportPlan, as_it_came: bool) -> No
         )
         return
     table = planned.table()
-    st.plotly_chart(before_after_chart(table), key="before and after")
+    show_figure(before_after_chart(table), key="before and after")
     with st.expander("By class", expanded=len(table) <= 20):
-        show_table(table)
+        show_table(table, "Samples by class, before and after")
 
 
 def _write_form(record: SetRecord, curated: CuratedSet, wanted: LabelsToWrite) -> None:
@@ -85,16 +87,19 @@ def _write_form(record: SetRecord, curated: CuratedSet, wanted: LabelsToWrite) -
         )
     if not pressed:
         return
-    workspace, out = services().workspace, Path(folder).expanduser()
-    name = None if chosen == SAME_LAYOUT else chosen
+    out, name = Path(folder).expanduser(), None if chosen == SAME_LAYOUT else chosen
+    act(lambda: start_export(record.id, wanted, out, name, curated.mixes))
 
-    def start() -> None:
-        labelled = with_labels(workspace.load(record.id), wanted, name)
-        written = replace(curate(labelled, workspace.states(record.id)), mixes=curated.mixes)
-        decisions = workspace.decisions(record.id)
-        services().tasks.start(record.id, KIND, TITLE, lambda progress: export(written, decisions, out, name, progress))
 
-    act(start)
+def start_export(set_id: str, wanted: LabelsToWrite, out: Path, name: str | None, mixes: Mixes) -> None:
+    """Begin to write the set as it is decided by now, in the format ``name``, None for its own. Raises NotAllowed, or
+    ImpossibleRequest."""
+    require("export")
+    workspace = services().workspace
+    labelled = with_labels(workspace.load(set_id), wanted, name)
+    written = replace(curate(labelled, workspace.states(set_id)), mixes=mixes)
+    decisions = workspace.decisions(set_id)
+    services().tasks.start(set_id, KIND, TITLE, lambda progress: export(written, decisions, out, name, progress))
 
 
 def _written(manifest: Path) -> None:
@@ -102,7 +107,7 @@ def _written(manifest: Path) -> None:
         return
     written = json.loads(manifest.read_text())
     st.success(f"Written to `{manifest.parent}`.", icon=":material/check_circle:")
-    st.dataframe(pd.DataFrame(written["written_files"]), hide_index=True, width="stretch")
+    st.dataframe(pd.DataFrame(written["written_files"]), hide_index=True, width="stretch", alt="Files written")
     with st.expander("manifest.json"):
         st.json(written, expanded=1)
     total = sum(file["bytes"] for file in written["written_files"])

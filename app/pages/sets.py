@@ -13,15 +13,16 @@ from streamlit.navigation.page import StreamlitPage
 from app.notes import notes
 from app.opening_form import DETECTED, elsewhere_fields, opening_fields
 from app.pictures import show_strip
+from app.roles import may
 from app.selection import chosen_record, switch_to
 from app.services import services
+from app.set_actions import change_options, forget, keep_here, open_here
 from app.task_panel import act
 from app.tiles import sheet
 from app.tree_facts import tree_facts
-from app.uploads import keep_upload
-from app.words import plain, show_error
+from app.words import plain, show_error, source_title
 from data.demo import DEMO
-from data.distilled_set import GIVEN, DistilledSet, OpenOptions
+from data.distilled_set import DistilledSet, OpenOptions
 from data.errors import StillroomError
 from data.formats import FORMATS
 from data.pixels import PROFILES
@@ -51,12 +52,12 @@ STRIP_PX = 70  # ten beside each other at 1280 pixels
 
 @dataclass(frozen=True)
 class NextPages:
-    """Where to go once a set is open."""
+    """Where to go once a set is open; None where one may not."""
 
     browse: StreamlitPage
     diagnose: StreamlitPage
-    decide: StreamlitPage
-    export: StreamlitPage
+    decide: StreamlitPage | None
+    export: StreamlitPage | None
 
 
 def sets_page(following: NextPages) -> None:
@@ -64,15 +65,20 @@ def sets_page(following: NextPages) -> None:
     records = services().workspace.sets()
     if not records:
         _welcome()
-    with st.expander("Open a set", icon=":material/folder_open:", expanded=not records):
+    if may("sets"):
+        _opening(expanded=not records)
+    if records:
+        _set_at_hand(following)
+        _list_of_sets(records)
+
+
+def _opening(expanded: bool) -> None:
+    with st.expander("Open a set", icon=":material/folder_open:", expanded=expanded):
         from_path, from_upload = st.tabs(["From a path on this machine", "Upload"])
         with from_path:
             _open_path()
         with from_upload:
             _open_upload()
-    if records:
-        _set_at_hand(following)
-        _list_of_sets(records)
 
 
 def _set_at_hand(following: NextPages) -> None:
@@ -82,21 +88,27 @@ def _set_at_hand(following: NextPages) -> None:
     except StillroomError as error:
         st.header(plain(record.name))
         show_error(error)
-        _forget_button(record)
+        if may("sets"):
+            _forget_button(record)
         return
     _summary(record, distilled_set)
     _next_steps(record, distilled_set, following)
     _label_sources(distilled_set)
     tree_facts(distilled_set)
-    _settings(record, distilled_set)
+    if may("sets"):
+        _settings(record, distilled_set)
 
 
 def _welcome() -> None:
     st.markdown(
         "Stillroom opens a **distilled set** exactly as its authors saved it, shows what is wrong with its labels, its "
         "diversity and its head/tail balance, lets you relabel and prune, and writes back files that the authors' own "
-        "training code reads unchanged.\n\nOpen one below, or start with the demo set."
+        "training code reads unchanged."
     )
+    if not may("sets"):
+        st.caption("No set is open yet; an owner of this workspace can open one.")
+        return
+    st.markdown("Open one below, or start with the demo set.")
     if st.button("Open the demo set", icon=":material/science:", type="primary"):
         _open(DEMO, OpenOptions())
 
@@ -118,7 +130,7 @@ def _open_upload() -> None:
         )
         if st.form_submit_button("Open the upload", type="primary") and files:
             try:
-                place = keep_upload(files, services().workspace.folder / "uploads")
+                place = keep_here(files)
             except StillroomError as error:
                 show_error(error)
                 return
@@ -129,8 +141,7 @@ def _open(path: Path, options: OpenOptions) -> None:
     """Open, queue the first analyses, show the set; or say in one sentence why not."""
     try:
         with st.spinner(f"Opening {path.name} …"):
-            set_id = services().workspace.add_set(path, options)
-            services().start_first(set_id)
+            set_id = open_here(path, options)
     except StillroomError as error:
         show_error(error)
         return
@@ -169,7 +180,8 @@ def _next_steps(record: SetRecord, distilled_set: DistilledSet, following: NextP
         (following.export, "Export", "See what would change, then write the curated files."),
     ]
     st.subheader("What next")
-    for column, (page, name, words) in zip(st.columns(len(steps)), steps, strict=True):
+    open_steps = [step for step in steps if step[0] is not None]
+    for column, (page, name, words) in zip(st.columns(len(open_steps)), open_steps, strict=True):
         with column.container(border=True, height="stretch", gap="xsmall"):
             st.page_link(page, label=f"**{name}**")
             st.caption(words)
@@ -209,14 +221,14 @@ def _label_sources(distilled_set: DistilledSet) -> None:
     rows = [{"label source": "given", "kind": "hard label", "dtype": "int64", "shape": f"({len(distilled_set)},)"}]
     rows += [
         {
-            "label source": "given soft label" if name == GIVEN else name,
+            "label source": source_title(name),
             "kind": _kind(name, source, distilled_set),
             "dtype": str(source.dtype).removeprefix("torch."),
             "shape": f"({_stored_rows(source)}, {source.num_classes})",
         }
         for name, source in distilled_set.selectable_sources.items()
     ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", alt="Label sources")
 
 
 def _settings(record: SetRecord, distilled_set: DistilledSet) -> None:
@@ -238,23 +250,14 @@ def _settings(record: SetRecord, distilled_set: DistilledSet) -> None:
         )
         options = elsewhere_fields(replace(options, repeat=repeat), record.id)
         if options != record.options:
-            _apply(record, options)
+            act(lambda: change_options(record.id, options))
         _forget_button(record)
 
 
 def _forget_button(record: SetRecord) -> None:
     words = "Takes it off this list. Its files and its decisions stay."
     if st.button("Forget this set", help=words, key=f"forget {record.id}"):
-        services().workspace.remove_set(record.id)
-        st.rerun()
-
-
-def _apply(record: SetRecord, options: OpenOptions) -> None:
-    def apply() -> None:
-        services().workspace.set_options(record.id, options)
-        services().start_first(record.id)
-
-    act(apply)
+        act(lambda: forget(record.id))
 
 
 def _list_of_sets(records: list[SetRecord]) -> None:
@@ -273,7 +276,12 @@ def _list_of_sets(records: list[SetRecord]) -> None:
         for r in records
     ]
     chosen = st.dataframe(
-        pd.DataFrame(table), hide_index=True, width="stretch", on_select="rerun", selection_mode="single-row"
+        pd.DataFrame(table),
+        hide_index=True,
+        width="stretch",
+        on_select="rerun",
+        selection_mode="single-row",
+        alt="All open sets",
     )
     if chosen.selection.rows:
         switch_to(records[chosen.selection.rows[0]].id)

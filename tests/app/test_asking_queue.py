@@ -121,7 +121,7 @@ def test_next_ids__the_cards_in_hand_stay_in_front_of_a_new_order(there):
     decide(workspace, set_id, 21)
     ids, total = next_ids(set_id, queue, asking, "ann", [21, 25, 20, 11, 12])
     assert ids[:IN_HAND] == [25, 20, 11], "21 is decided, 12 is one card too many"
-    assert len(ids) == len(set(ids)) == AHEAD and total == N - 1
+    assert len(ids) == len(set(ids)) == min(AHEAD, N - 1) and total == N - 1
 
 
 @pytest.mark.parametrize("queue", [Queue(FLAGGED, "label_errors"), Queue(SKIPPED)])

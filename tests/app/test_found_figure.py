@@ -27,6 +27,11 @@ def test_found_figure__without_random_order_is_the_curve_alone():
     assert [trace.name for trace in figure.data] == ["found, in the order decided"] and not figure.layout.showlegend
 
 
+@pytest.mark.parametrize(("wrong", "step"), [(0, 1), (5, 1), (6, None)])
+def test_found_figure__no_tick_is_half_a_label(wrong, step):
+    assert found_figure(Settled(np.arange(10), np.arange(10) < wrong), None).layout.yaxis.dtick == step
+
+
 def test_found_figure__very_many_decisions_are_thinned_but_end_at_the_last():
     many = Settled(np.arange(5_000), np.ones(5_000, dtype=bool))
     (found,) = found_figure(many, None).data
@@ -35,7 +40,7 @@ def test_found_figure__very_many_decisions_are_thinned_but_end_at_the_last():
 
 def test_found_words__too_few_say_so_and_enough_give_their_counts():
     assert found_words(Settled(np.arange(2), np.zeros(2, bool)), None, "") == (
-        "2 of the 5 decisions that it takes to draw how many wrong labels each one finds."
+        "How many wrong labels were found is told from 5 decisions on; there are 2 so far."
     )
     said = found_words(DONE, at_random(10, 20, 100), "that takes 20 of 100 labels to be wrong.")
     assert said.startswith("10 decisions found 4 wrong labels (40%). In random order about 2.0 were to be expected (0 to 5)")

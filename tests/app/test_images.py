@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from app.images import EMPTY, PAPER, Sprite, large, prepare_sheet, sprite_sheet
+from app.images import EMPTY, PAPER, Kept, Sprite, large, prepare_sheet, sprite_sheet
 from data.images import Images, ImageStore, TensorStore
 from data.pixels import PROFILES
 
@@ -164,6 +164,35 @@ def test_sprite_sheet__hundred_small_images_are_quick():
         sprite_sheet(images, range(start, start + 100))
         times.append(time.thread_time() - began)
     assert min(times) < 0.06
+
+
+def test_kept__the_latest_by_number_and_by_weight():
+    class Owner: ...
+
+    kept, one, other, made = Kept(3, 10, len), Owner(), Owner(), []
+
+    def ask(owner: object, *texts: str) -> list[str]:
+        """Those that had to be made."""
+        before = len(made)
+        assert [kept.get(owner, text, lambda text=text: made.append(text) or text) for text in texts] == list(texts)
+        return made[before:]
+
+    assert ask(one, "a", "b", "c", "a") == ["a", "b", "c"]
+    assert ask(one, "d") == ["d"] and ask(one, "c", "a", "d") == []  # b was used least recently
+    assert ask(one, "x" * 9, "x" * 9) == ["x" * 9]
+    assert ask(one, "y" * 9) == ["y" * 9] and ask(one, "y" * 9) == []  # weighed after it is there: the next one drops x
+    assert ask(one, "x" * 9) == ["x" * 9]
+    assert ask(other, "a") == ["a"]
+
+
+def test_kept__what_cannot_be_made_is_asked_for_again():
+    class Owner: ...
+
+    kept, owner = Kept(2, 10, len), Owner()
+    for _ in range(3):
+        with pytest.raises(ValueError):
+            kept.get(owner, "a", lambda: int("a"))
+    assert kept.get(owner, "a", lambda: "made") == "made"
 
 
 def test_large__native_pixels():

@@ -7,8 +7,11 @@ import socket
 import pytest
 
 from app.__main__ import main
+from app.services import services
+from data.decisions import Decision
 from data.workspace import Workspace
 from tests.data.trees import make_tree
+from tests.data.workspaces import write_set
 
 
 def only_line(capsys) -> str:
@@ -66,3 +69,34 @@ def test_main__options_of_a_set_need_one_set(tmp_path, capsys):
     assert main(arguments) == 2
     assert "exactly one PATH, not 2" in only_line(capsys)
     assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.parametrize("by_environment", [False, True])
+def test_main__a_decision_store_that_is_not_there(tmp_path, capsys, monkeypatch, by_environment):
+    url = "postgresql://ada:s3cret@127.0.0.1:1/stillroom"
+    arguments = ["--workspace", str(tmp_path / "w"), "--port", "0", "--headless"]
+    if by_environment:
+        monkeypatch.setenv("STILLROOM_DECISIONS", url)
+    else:
+        arguments += ["--decisions", url]
+    assert main(arguments) == 2
+    assert "127.0.0.1:1/stillroom does not answer" in (line := only_line(capsys)) and "s3cret" not in line
+
+
+def test_main__decisions_go_where_they_are_told(tmp_path, monkeypatch, capsys, postgres):
+    url, path = postgres.new_database(), write_set(tmp_path / "set.npz")
+    monkeypatch.setattr("app.services.Services.start_first", lambda services, set_id: None)
+    kept = []
+
+    def decide(*_) -> None:
+        workspace = services().workspace
+        kept.append(workspace.decide(workspace.sets()[0].id, Decision(0, "keep")))
+
+    monkeypatch.setattr("app.__main__._serve", decide)
+    for name in "ab":
+        arguments = ["--workspace", str(tmp_path / name), "--port", "0", "--headless", "--decisions", url]
+        assert main([str(path), *arguments]) == 0
+    with Workspace.open(tmp_path / "c", decisions=url) as workspace:
+        assert workspace.decisions(workspace.add_set(path)) == kept and len(kept) == 2
+    with Workspace.open(tmp_path / "a") as workspace:
+        assert workspace.decisions(workspace.sets()[0].id) == []

@@ -1,13 +1,9 @@
-"""The decision queue: what it holds, what it suggests."""
+"""The decision queue: what it holds."""
 
 from __future__ import annotations
 
-import pytest
-
 from app.asking_queue import QUOTA, WAYS
-from app.queue import FLAGGED, LOWEST, SKIPPED, STORED, Queue, queue_meaning, queue_title, queues, suggest
-
-NAMES = ("cat", "dog", "frog")
+from app.queue import FLAGGED, LOWEST, SKIPPED, STORED, Queue, queue_meaning, queue_title, queues
 
 
 def test_queues__label_errors_come_first_and_the_whole_set_is_always_there():
@@ -27,22 +23,3 @@ def test_query__flagged_worst_first_among_undecided():
     query = Queue(FLAGGED, "label_errors", (1,)).query
     assert (query.flagged_by, query.sort_by, query.decision) == ("label_errors", ("label_errors", "score"), "undecided")
     assert query.classes == (1,) and not query.descending
-
-
-def test_suggest__nothing_without_a_flag():
-    assert suggest(None, {"label_errors": {"flag": False, "suggested_label": 1}}, 0, NAMES) is None
-
-
-def test_suggest__the_queues_own_finding_first():
-    evidence = {
-        "diversity": {"flag": True, "nearest_id": 7},
-        "label_errors": {"flag": True, "suggested_label": 2, "p_suggested": 0.9},
-    }
-    assert suggest("label_errors", evidence, 0, NAMES).label == 2
-    twin = suggest("diversity", evidence, 0, NAMES)
-    assert (twin.action, twin.reason) == ("prune", "duplicate") and "sample 7" in twin.evidence
-
-
-@pytest.mark.parametrize("label", [-1, 0])
-def test_suggest__never_the_label_it_has_nor_none(label):
-    assert suggest(None, {"label_errors": {"flag": True, "suggested_label": label}}, 0, NAMES) is None

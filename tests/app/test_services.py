@@ -13,6 +13,7 @@ from app.services import Services, start
 from data.decisions import Decision
 from data.derived_sources import write_derived
 from data.errors import StillroomError
+from data.pair_answers import PEOPLE, from_frame
 from tests.data.sets import N, make
 
 pytestmark = pytest.mark.slow
@@ -76,6 +77,18 @@ def test_start__decisions_make_only_those_runs_stale_that_learn_from_them(runnin
     assert not running.active(), "nothing needs computing"
 
 
+def test_start__agreement_reads_each_persons_answers_and_ages_with_them(running, set_id):
+    for who, label in (("ada", 1), ("bob", 2)):
+        running.workspace.decide(set_id, Decision(0, "relabel", label=label, annotator=who))
+    run = running.start(set_id, "agreement")
+    wait(running)
+    found = running.findings(set_id, "agreement")[1].per_sample
+    assert found["n_answers"].tolist()[:2] == [2, 0] and found["flag"].tolist()[:2] == [True, False]
+    assert not running.is_stale(run)
+    running.workspace.decide(set_id, Decision(0, "relabel", label=1, annotator="bob"))
+    assert running.is_stale(run)
+
+
 def test_start__bad_parameters_queue_nothing(running, set_id):
     with pytest.raises(StillroomError, match="no parameter"):
         running.start(set_id, "soft_labels", {"volume": 1})
@@ -116,3 +129,20 @@ def test_services__outside_a_running_app_says_how_to_start(monkeypatch):
     monkeypatch.setattr(module, "_running", [])
     with pytest.raises(StillroomError, match="python -m app"):
         module.services()
+
+
+def test_finished__judges_answers_are_kept_once_and_peoples_age_the_critic(running, set_id):
+    quick = {"zero_shot": False, "embedding": "pixels"}
+    run = running.start(set_id, "critic", quick)
+    wait(running)
+    _, findings = running.findings(set_id, "critic")
+    asked = findings.tables["answers"]
+    assert len(asked) and len(running.workspace.answers(set_id)) == len(asked)
+    assert not running.is_stale(run)
+    answer = from_frame(asked.head(1).assign(judge=PEOPLE, author="ada"))
+    running.workspace.add_answers(set_id, answer)
+    assert running.is_stale(run)
+    again = running.start(set_id, "critic", quick)
+    wait(running)
+    assert again.id != run.id and not running.is_stale(again)
+    assert PEOPLE in set(running.findings(set_id, "critic")[1].tables["judges"]["judge"])

@@ -215,3 +215,7 @@ def test_lines__many_are_told_apart_and_their_legend_leaves_the_plot_its_room():
     figure = table_chart(curves(*(f"lesson {place}" for place in range(16))), "accuracy")
     assert len({(line.line.color, line.line.dash) for line in figure.data}) == 16
     assert figure.layout.legend.y < 0 and figure.layout.height > table_chart(curves("a", "b"), "accuracy").layout.height
+
+
+def test_measures_of__a_list_of_samples_is_read_not_charted():
+    assert measures_of(pd.DataFrame({"sample_id": [3, 1], "p": [0.5, 0.25]})) == []

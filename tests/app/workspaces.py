@@ -8,6 +8,7 @@ from pathlib import Path
 
 from analysis.engine import Job, JobStatus
 from app import services as module
+from app.login import Login
 from app.services import Services
 from data.errors import ImpossibleRequest
 from data.workspace import Workspace
@@ -44,11 +45,11 @@ class RememberingEngine:
 
 
 @contextmanager
-def opened(folder: Path, n: int = 20) -> Iterator[tuple[Services, str]]:
-    """(services, set id) of ``n`` samples whose labels count 0 to 4 and again."""
+def opened(folder: Path, n: int = 20, login: Login | None = None) -> Iterator[tuple[Services, str]]:
+    """(services, set id) of ``n`` samples whose labels count 0 to 4 and again; everybody is an owner without ``login``."""
     with Workspace.open(folder / "workspace") as workspace:
         set_id = workspace.add_set(write_set(folder / "set.npz", n))
-        running = Services(workspace, RememberingEngine(), "cpu")
+        running = Services(workspace, RememberingEngine(), "cpu", login=login)
         module._running.append(running)
         try:
             yield running, set_id
