@@ -22,6 +22,7 @@ EXPOSE 8501
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
     CMD python -c "import urllib.request as r; r.urlopen('http://127.0.0.1:8501/_stcore/health', timeout=4)"
 
-# Inside a container every address is the container's own; compose.yaml publishes the port on loopback only.
+# Inside a container every address is the container's own; compose.yaml publishes the port on loopback only, so nobody has to
+# log in. Published wider, the command is "--auth" and a login file in place of "--without-login".
 ENTRYPOINT ["python", "-m", "app", "--workspace", "/workspace", "--host", "0.0.0.0", "--headless"]
-CMD ["data/demo/FashionMNIST-LT_DM_20ipc"]
+CMD ["--without-login", "data/demo/FashionMNIST-LT_DM_20ipc"]

@@ -8,7 +8,7 @@ PYTHON ?= python3
 BIN    := $(VENV)/bin
 READY  := $(VENV)/installed
 
-.PHONY: run test test-fast setup lint lock clean
+.PHONY: run test test-fast must-show setup lint lock clean
 .DEFAULT_GOAL := run
 
 run: setup
@@ -22,6 +22,10 @@ test: setup
 test-fast: setup
 	@echo "== running the tests that take seconds"
 	@$(BIN)/python -m pytest -m "not slow and not browser" $(ARGS)
+
+must-show: setup
+	@echo "== running the tests that take many minutes each: 16 people with 200 decisions each, 50 kills"
+	@$(BIN)/python -m pytest -m long $(ARGS)
 
 setup: $(READY)
 

@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
-_FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars")
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars")
 # A proxy of the machine must not stand between the tests and this very machine.
 _NO_PROXY = {"no_proxy": "127.0.0.1,localhost", "NO_PROXY": "127.0.0.1,localhost"}
 
@@ -31,6 +31,10 @@ class Server:
     address: str
     process: subprocess.Popen
     log: Path
+
+    @property
+    def port(self) -> int:
+        return int(self.address.rpartition(":")[2])
 
     def output(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
@@ -79,7 +83,7 @@ def chromium_path() -> Path | None:
 def launched(path: Path) -> Iterator[Browser]:
     """The browser at ``path``, without a window."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(_FLAGS))
+        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         yield browser
         browser.close()
 

@@ -11,17 +11,21 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
+from data.decisions import Decision
+from data.workspace import Workspace
 from tests.browser.conftest import Server, free_port, serve
 from tests.data.sets import make
 
 OPENS_MS = 3_000
+SAVED = "all saved"
 
 
 @contextmanager
-def app(folder: Path, *paths: Path) -> Iterator[Server]:
-    """The real app on a workspace below ``folder``."""
+def app(folder: Path, *paths: Path, decisions: str = "") -> Iterator[Server]:
+    """The real app on a workspace below ``folder``, with its ``decisions`` there or in the database of that URL."""
     port = free_port()
     arguments = ["-m", "app", *map(str, paths), "--workspace", str(folder / "workspace"), "--port", str(port), "--headless"]
+    arguments += ["--decisions", decisions] if decisions else []
     with serve(arguments, port, folder / "app.log") as server:
         yield server
 
@@ -34,6 +38,33 @@ def made(folder: Path) -> Path:
 def go_to(page: Page, name: str) -> None:
     page.get_by_test_id("stSidebarNav").get_by_role("link", name=name, exact=True).click()
     expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
+
+
+def settled(page: Page) -> None:
+    """Nothing is being worked out: until then a page may still put other things where somebody is about to click."""
+    expect(page.locator('[data-test-script-state="notRunning"]')).to_be_visible()
+
+
+def saved(page: Page) -> None:
+    """Everything that was answered on the card is in the log, as it says."""
+    expect(page.locator(".saved")).to_have_text(SAVED)
+
+
+def heard(page: Page) -> list[bytes]:
+    """Everything that reaches the page through websockets from now on."""
+    frames: list[bytes] = []
+
+    def keep(payload: bytes | str) -> None:
+        frames.append(payload if isinstance(payload, bytes) else payload.encode())
+
+    page.on("websocket", lambda socket: socket.on("framereceived", keep))
+    return frames
+
+
+def log_of(folder: Path, decisions: str = "") -> list[Decision]:
+    """What is in the log of the one set there, once the app is down; ``folder`` and ``decisions`` as for ``app``."""
+    with Workspace.open(folder / "workspace", decisions=decisions) as workspace:
+        return workspace.decisions(workspace.sets()[0].id)
 
 
 def tiles(page: Page):

@@ -82,6 +82,7 @@ def test_asking__decides_learns_and_draws_what_was_found(page, tmp_path):
         expect(page.get_by_text("The order has learnt from your decisions")).to_be_visible()
         assert card(page) == in_hand, "the card in hand stays when the run has ended"
         expect(page.get_by_text("In random order about")).to_be_visible()
+        page.get_by_text("Wrong labels found per decision", exact=True).click()
         expect(page.locator(".js-plotly-plot").get_by_text("random order, expected")).to_be_visible()
 
         manifest = export_here(page, tmp_path / "curated")

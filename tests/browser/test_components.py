@@ -14,6 +14,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.component_pages.pictures import images
 from tests.browser.conftest import Server
+from tests.browser.steps import saved
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 KEYS = 40
@@ -196,7 +197,7 @@ def test_card__forty_fast_keys_arrive_once_and_in_order(page: Page, component_se
         expected.append(f"{actions[key]} {i}")
         page.wait_for_timeout(spacing_ms)
     expect_log(page, expected)
-    expect(page.locator(".saved")).to_have_text("all saved")
+    saved(page)
     page.wait_for_timeout(500)
     assert log_of(page) == expected
 
@@ -207,7 +208,7 @@ def test_card__a_short_window_decides_only_what_was_shown(page: Page, component_
     for _ in range(KEYS):
         page.keyboard.press("k")
         page.wait_for_timeout(10)
-    expect(page.locator(".saved")).to_have_text("all saved")
+    saved(page)
     page.wait_for_timeout(1000)
     log = log_of(page)
     assert log == [f"keep {i}" for i in range(len(log))] and len(log) >= 3
@@ -222,7 +223,7 @@ def test_card__the_next_image_shows_before_the_server_answers(page: Page, compon
     expect(page.locator(".saved")).to_have_text("1 waiting to be saved")
     assert time.monotonic() - began < 1
     expect_log(page, ["keep 0"])
-    expect(page.locator(".saved")).to_have_text("all saved")
+    saved(page)
 
 
 def test_card__every_key_does_what_it_says(page: Page, component_server: Server):
@@ -303,17 +304,18 @@ def test_card__buttons_do_the_same(page: Page, component_server: Server):
     open_card(page, component_server)
     page.get_by_role("button", name="Keep airplane").click()
     page.get_by_role("button", name="9 truck").click()
+    page.get_by_role("button", name="Restore").click()  # in the place of Prune, where an image is pruned
     page.get_by_role("button", name="Prune").click()
     page.get_by_role("button", name="unrecognisable").click()
     page.get_by_role("button", name="Undo").click()
-    expect_log(page, ["keep 0", "relabel 1 9", "prune 2 unrecognisable", "undo 2"])
+    expect_log(page, ["keep 0", "relabel 1 9", "restore 2", "prune 3 unrecognisable", "undo 3"])
 
 
 def test_card__a_reload_replays_what_was_not_saved(page: Page, component_server: Server):
     query = open_card(page, component_server)
     page.keyboard.press("k")
     expect_log(page, ["keep 0"])
-    expect(page.locator(".saved")).to_have_text("all saved")
+    saved(page)
     page.locator("label", has_text="broken").click()
     page.wait_for_timeout(500)
     page.keyboard.press("k")
@@ -321,7 +323,7 @@ def test_card__a_reload_replays_what_was_not_saved(page: Page, component_server:
     expect(page.locator(".saved")).to_have_text("2 waiting to be saved: the disk is full; free some space.")
     page.goto(f"{component_server.address}/card_page?{query}")  # a new session, in which the disk is not full
     expect_log(page, ["keep 0", "keep 1", "skip 2"])
-    expect(page.locator(".saved")).to_have_text("all saved")
+    saved(page)
     page.goto(f"{component_server.address}/card_page?{query}")
     expect(page.locator('.card[data-sample="3"]')).to_be_visible()
     page.wait_for_timeout(500)
@@ -335,7 +337,7 @@ def test_card__another_set_does_not_get_the_waiting_decisions(page: Page, compon
     page.keyboard.press("k")
     expect(page.locator(".saved")).to_contain_text("1 waiting")
     open_card(page, component_server)
-    expect(page.locator(".saved")).to_have_text("all saved")
+    saved(page)
     page.wait_for_timeout(500)
     assert log_of(page) == ["nothing yet"]
 

@@ -1,4 +1,6 @@
-"""A decision card over a queue kept in memory: ?window= items are sent ahead, out of ?n=, of ?classes= classes."""
+"""A decision card over a queue kept in memory: ?window= items are sent ahead, out of ?n=, of ?classes= classes.
+
+With ?moves the card changes its place in the page with every rerun."""
 
 import time
 
@@ -11,7 +13,7 @@ from app.components.soft_label_bars import BarSource, bars_data
 from app.images import large
 from data.decisions import Decision, states
 from data.errors import ImpossibleRequest
-from tests.browser.component_pages.pictures import CLASSES, images
+from tests.browser.component_pages.pictures import images, names_of
 
 
 @st.cache_resource
@@ -22,7 +24,7 @@ def log_of(run: str) -> list[Decision]:
 
 run = st.query_params.get("run", "default")
 window, n, classes = (int(st.query_params.get(name, d)) for name, d in (("window", 12), ("n", 100), ("classes", 10)))
-names = CLASSES if classes == 10 else tuple(f"{CLASSES[i % 10]} {i}" for i in range(classes))
+names = names_of(classes)
 log = log_of(run)
 
 
@@ -53,7 +55,10 @@ st.checkbox("broken", key="broken")
 st.text_input("elsewhere")
 settled = states(log)
 todo = [i for i in range(n) if i not in settled]
-decision_card([item(i) for i in todo[:window]], names, key="card", scope=run, remaining=len(todo), commit=commit)
+st.session_state["rerun"] = st.session_state.get("rerun", 0) + 1
+moved = "moves" in st.query_params and st.session_state["rerun"] % 2
+with st.expander("moved", expanded=True) if moved else st.container():  # the browser takes the card out and in again
+    decision_card([item(i) for i in todo[:window]], names, key="card", scope=run, remaining=len(todo), commit=commit)
 
 
 def line(decision: Decision) -> str:

@@ -6,11 +6,11 @@ import streamlit as st
 
 from analysis.findings import Matrix
 from app.figures import before_after_chart, heat_map, label_bars, per_class_chart, scatter_map, score_histogram
-from tests.browser.component_pages.pictures import CLASSES
+from tests.browser.component_pages.pictures import names_of
 
 classes = int(st.query_params.get("classes", 10))
 chance = np.random.default_rng(0)
-names = CLASSES if classes == 10 else tuple(f"{CLASSES[i % 10]} {i}" for i in range(classes))
+names = names_of(classes)
 values = chance.gamma(3, 0.2, classes)
 values[3] = np.nan
 groups = ["head" if i < classes // 3 else "medium" if i < 2 * classes // 3 else "tail" for i in range(classes)]

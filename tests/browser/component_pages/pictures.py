@@ -10,6 +10,11 @@ from data.pixels import PROFILES
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
+def names_of(classes: int) -> tuple[str, ...]:
+    """CLASSES where they are ten, else as many with a number each."""
+    return CLASSES if classes == 10 else tuple(f"{CLASSES[i % 10]} {i}" for i in range(classes))
+
+
 @cache
 def images(n: int = 120, px: int = 32) -> Images:
     """Discs on a gradient: colour, place and size follow the sample's number."""
