@@ -17,6 +17,7 @@ from app.draft_chart import draft_chart
 from app.roles import may
 from app.services import services
 from app.table_figures import first_measure, measures_of
+from app.timed import rerun_page
 from app.words import plain
 
 _SEEN = "active_runs"
@@ -45,7 +46,7 @@ def jobs_panel() -> None:
 def _running() -> None:
     lines = list(_lines())
     if {line.id for line in lines} != st.session_state.get(_SEEN):
-        st.rerun()  # something finished: the page behind has new findings to show
+        rerun_page()  # something finished: the page behind has new findings to show
     st.caption("Running")
     with st.container(gap="xxsmall"):
         for line in lines:
@@ -65,7 +66,7 @@ def _show(line: _Line) -> None:
         help=f"Cancel {line.title}",
         type="tertiary",
         disabled=not may("analyse"),
-        on_click=line.cancel,  # a callback: it counts even where the rerun above comes first
+        on_click=line.cancel,  # a callback: it counts even where a rerun comes first
     )
 
 

@@ -23,6 +23,7 @@ from app.roles import require
 from app.selection import current_set
 from app.services import services
 from app.task_panel import act, is_under_way, task_panel
+from app.timed import rerun_page
 from app.words import plain, show_error
 from data.distilled_set import GIVEN, DistilledSet
 from data.errors import StillroomError
@@ -143,7 +144,8 @@ def _progress(asked: Question) -> None:
     owner = owner_of(asked)
     status = services().tasks.latest(owner, PREVIEW)
     if status is None or not status.under_way:
-        st.rerun()  # the answer is there, or the reason why not
+        rerun_page()  # the answer is there, or the reason why not
+        return
     bar, button = st.columns([6, 1], vertical_alignment="center")
     bar.progress(status.fraction, text=f"**Before and after:** {task_words(status)}")
     button.button("Cancel", key=f"stop {owner}", on_click=stop, args=(services().tasks.cancel, owner, PREVIEW))
