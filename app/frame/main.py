@@ -15,6 +15,7 @@ from app.components.menu_lists import menu_lists
 from app.frame.door import closed_page, door_page, who_is_here
 from app.identity import has_login
 from app.jobs import jobs_panel
+from app.left_behind import save_what_was_left
 from app.pages.analysis import analysis_page
 from app.pages.audit import audit_page
 from app.pages.browse import browse_page
@@ -98,6 +99,7 @@ def main() -> None:
             help="The best device of this machine; choose another with `--device` or STILLROOM_DEVICE.",
         )
         menu_lists()
+        save_what_was_left()
     if page != decide:
         hand_back()
     if trouble := services().workspace.trouble:

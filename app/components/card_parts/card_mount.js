@@ -60,6 +60,7 @@ class MountedCard {
     if (this.parent !== parent) return;
     this.parent = null;
     this.left = this.card.showing;
+    this.card.queue.rest();
     this.card.root.remove();
     this.gone = setTimeout(() => this.close(), RETURN_MS);
   }

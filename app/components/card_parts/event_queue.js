@@ -8,10 +8,12 @@ const PAUSE_MS = 40; // strokes that follow faster are a burst
 const BURST_MS = 500; // at most so long is a stroke held for those that follow
 const MOST_SENT = 200; // events of a message: what piled up while the app was away goes in parts, each after the one before
 
-// By place. A tab that is closed forgets what it keeps, so the browser asks first while anything waits, on any page.
-const latestQueues = new Map();
+// What waits, by place, and the queues whose component is on the page: the modules of all components share them.
+const strokes = (globalThis.stillroomStrokes ??= { waiting: new Map(), connected: new Set() });
+
+// A tab that is closed forgets what it keeps, so the browser asks first while anything waits, on any page.
 addEventListener("beforeunload", (event) => {
-  if ([...latestQueues.values()].some((queue) => queue.length)) event.preventDefault();
+  if ([...strokes.waiting.values()].some((entries) => entries.length)) event.preventDefault();
 });
 
 class EventQueue {
@@ -25,8 +27,8 @@ class EventQueue {
     this.sent = null; // what went out last, while nobody has answered it
     this.heldSince = null; // when what goes out next began to wait
     this.entries = this.load();
+    strokes.waiting.set(this.place, [...this.entries]);
     this.due = this.length > 0;
-    latestQueues.set(this.place, this);
   }
 
   get length() {
@@ -86,6 +88,7 @@ class EventQueue {
   }
 
   connect(setStateValue) {
+    strokes.connected.add(this);
     this.setStateValue = setStateValue;
     if (!this.due || !this.length) return;
     this.wait = RETRY_MS;
@@ -106,11 +109,19 @@ class EventQueue {
     this.wait = Math.min(this.wait * 2, LONGEST_RETRY_MS);
   }
 
+  // The component has left the page; it may come back.
+  rest() {
+    strokes.connected.delete(this);
+  }
+
   close() {
+    this.rest();
     clearTimeout(this.timer);
   }
 
   load() {
+    const here = strokes.waiting.get(this.place);
+    if (here) return [...here];
     try {
       const kept = JSON.parse(sessionStorage.getItem(this.place) ?? "[]");
       return Array.isArray(kept) ? kept : [];
@@ -120,6 +131,7 @@ class EventQueue {
   }
 
   save() {
+    strokes.waiting.set(this.place, [...this.entries]);
     try {
       if (this.entries.length) sessionStorage.setItem(this.place, JSON.stringify(this.entries));
       else sessionStorage.removeItem(this.place);
