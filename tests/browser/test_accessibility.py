@@ -234,6 +234,23 @@ def test_card__menu_and_help(full: tuple[str, dict[str, str]], person: Page, pat
 
 
 @pytest.mark.slow
+def test_card__open_editor(full: tuple[str, dict[str, str]], person: Page):
+    page = visit(person, full, "decide")
+    expect(page.locator(".card").first).to_be_visible()
+    page.keyboard.press("e")
+    expect(page.get_by_role("group", name="Edit the soft label")).to_be_visible()
+    assert_clean(page)
+
+
+@pytest.mark.slow
+def test_audit__a_sample_and_its_history(full: tuple[str, dict[str, str]], person: Page):
+    page = visit(person, full, "audit")
+    main_part(page).get_by_test_id("stDataFrame").click(position={"x": 15, "y": 55})
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert_clean(page)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("view", ["Totals", "Export decisions", "Import decisions"])
 def test_audit__views(full: tuple[str, dict[str, str]], person: Page, view: str):
     page = visit(person, full, "audit")
