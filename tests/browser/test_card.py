@@ -19,6 +19,11 @@ _PRESSED = """(card, key) => {
     const image = card.querySelector('.frame img');
     return { sample: card.dataset.sample, alt: image.alt, isDecoded: image.complete && image.naturalWidth > 0 };
 }"""
+_IN_ONE_TASK = """keys => keys.forEach(key => {
+    let focused = document.activeElement;
+    while (focused.shadowRoot?.activeElement) focused = focused.shadowRoot.activeElement;
+    focused.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, composed: true, cancelable: true }));
+})"""
 
 
 def open_card(page: Page, server: Server, **options: object) -> str:
@@ -172,6 +177,15 @@ def test_keys__are_heard_after_a_click_on_anything(page: Page, component_server:
     said(page, "keep 0", "skip 1", "keep 2")
     page.keyboard.press("s")
     said(page, "keep 0", "skip 1", "keep 2", "skip 3")
+
+
+def test_keys__that_follow_a_search_before_the_browser_draws_again_are_the_card_s(page: Page, component_server: Server):
+    """A hidden field keeps the focus until the next frame."""
+    open_card(page, component_server, classes=100)
+    for opening in "le":
+        page.keyboard.press(opening)
+        page.evaluate(_IN_ONE_TASK, ["Escape", "s"])
+    said(page, "skip 0", "skip 1")
 
 
 def test_edit__saves_one_soften_and_escape_saves_nothing(page: Page, component_server: Server):

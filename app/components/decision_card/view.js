@@ -154,9 +154,16 @@ class CardView {
     this.search.root.hidden = !searching;
     this.drawButtons(mode, item, undoable);
     if (mode === before) return;
+    this.leaveHidden();
     if (mode === "help") this.help.open();
     if (mode === "edit") this.editor.open(item.soft, classNames);
     if (searching) this.search.open(classNames, typed, mode === "both" ? "The other class that fits" : CLASS_HINT);
+  }
+
+  // A field that is hidden keeps the focus until the next frame, and would take the keys of a burst.
+  leaveHidden() {
+    const focused = this.root.getRootNode().activeElement;
+    if (this.root.contains(focused) && !focused.checkVisibility()) focused.blur();
   }
 
   drawButtons(mode, item, undoable) {
