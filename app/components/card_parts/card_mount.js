@@ -40,6 +40,7 @@ class MountedCard {
       parent.append(this.card.root);
     }
     this.parent = parent;
+    this.ear.mark();
   }
 
   receive(data, setStateValue) {
@@ -73,29 +74,54 @@ class MountedCard {
   }
 }
 
-// Hears the keys that count: while the card is to be seen, no dialog covers it, and nobody is typing somewhere. Those
-// pressed while the card is out of the page for a moment are kept until it is back with the same image, and from whatever
+// Hears the keys that count: while the card is to be seen, no dialog covers it, nobody is typing somewhere, and, where that was
+// chosen (KeySwitch), the card is where somebody clicked or tabbed to last. Those pressed while the card is out of the page for a moment are kept until it is back with the same image, and from whatever
 // has the focus: a closed menu would open with them, and take all that follow.
 class Ear {
   constructor(card) {
     this.card = card;
     this.missed = [];
+    this.isHere = false;
     this.onKey = (event) => this.hear(event) || this.card.queue.flush();
-    this.onPointer = (event) => event.composedPath().includes(this.card.root) || this.card.queue.flush();
+    this.onPointer = (event) => this.goTo(event) || this.card.queue.flush();
+    this.onFocus = (event) => this.isAround(event.target) || this.goTo(event);
     document.addEventListener("keydown", this.onKey, true); // before a closed menu takes the key for a search
     document.addEventListener("pointerdown", this.onPointer, true);
+    document.addEventListener("focusin", this.onFocus, true);
   }
 
   close() {
     document.removeEventListener("keydown", this.onKey, true);
     document.removeEventListener("pointerdown", this.onPointer, true);
+    document.removeEventListener("focusin", this.onFocus, true);
+  }
+
+  // Whether it is to the card that somebody goes.
+  goTo(event) {
+    this.isHere = event.composedPath().includes(this.card.root);
+    this.mark();
+    return this.isHere;
+  }
+
+  // A click on the card may give the focus to what the card lies in, which is no other place.
+  isAround(one) {
+    const { host } = this.card.root.getRootNode();
+    return one !== host && one.contains(host);
+  }
+
+  mark() {
+    this.card.root.classList.toggle("away", this.isAway());
+  }
+
+  isAway() {
+    return countOnCardOnly() && !this.isHere;
   }
 
   // Whether the key was the card's.
   hear(event) {
     // A key held down repeats, and would answer about images that nobody has looked at.
     if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return false;
-    if (isElsewhere(event) || !this.takes(event.key)) return false;
+    if (this.isAway() || isElsewhere(event) || !this.takes(event.key)) return false;
     event.preventDefault();
     event.stopPropagation();
     return true;

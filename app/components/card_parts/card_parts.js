@@ -8,9 +8,10 @@ class CardFoot {
     this.left = node("span", "left");
     this.strip = node("div", "strip");
     this.asleep = node("span", "asleep", "keys pause while a field is in use: click anywhere else");
+    this.away = node("span", "when-away", "keys pause until the card is clicked");
     this.status = node("span", "saved");
     this.status.setAttribute("role", "status");
-    this.root.append(this.left, this.strip, this.asleep, this.status);
+    this.root.append(this.left, this.strip, this.asleep, this.away, this.status);
     this.onFocus = () => setTimeout(() => this.drawAsleep());
     for (const name of ["focusin", "focusout"]) document.addEventListener(name, this.onFocus);
     this.drawAsleep();

@@ -77,11 +77,13 @@ class KeyHelp {
     table.append(body);
     const shut = keyButton("Esc", "Close");
     shut.addEventListener("click", close);
-    this.root.append(table, shut);
+    this.switch = new KeySwitch();
+    this.root.append(table, this.switch.root, shut);
   }
 
   open() {
     this.root.hidden = false;
+    this.switch.draw();
     this.root.focus({ preventScroll: true });
   }
 }

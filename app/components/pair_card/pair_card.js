@@ -98,7 +98,9 @@ class PairView {
     this.sides = { left: new Side("←", () => act("left")), right: new Side("→", () => act("right")) };
     const trio = node("div", "trio");
     trio.append(this.sides.left.root, this.picture, this.sides.right.root);
-    this.help = node("p", "help", HELP);
+    this.help = node("div", "help");
+    this.switch = new KeySwitch();
+    this.help.append(node("p", "", HELP), this.switch.root);
     this.help.hidden = true;
     this.body = node("div", "body");
     this.body.append(this.ask, trio, this.makeButtons(act), this.help);
@@ -130,6 +132,7 @@ class PairView {
 
   toggleHelp() {
     this.help.hidden = !this.help.hidden;
+    this.switch.draw();
     this.keys.setAttribute("aria-expanded", String(!this.help.hidden));
   }
 
