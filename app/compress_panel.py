@@ -17,6 +17,7 @@ from analysis.compressing.mosaics import MosaicStore
 from analysis.findings import Findings
 from app.contact_sheet import contact_sheet
 from app.exports import proposed_folder
+from app.fragments import fragment
 from app.notes import notes
 from app.roles import may, require
 from app.selection_actions import decide_all, undo_latest
@@ -91,7 +92,7 @@ def compress_section(record: SetRecord, distilled_set: DistilledSet) -> None:
         _combine_form(record, distilled_set, wish_of(findings, run.parameters))
 
 
-@st.fragment
+@fragment
 def _gallery(record: SetRecord, distilled_set: DistilledSet, table: pd.DataFrame) -> None:
     """The images of the plan: what it leaves out, the lowest rank first, or what it keeps, the highest first."""
     key = f"compress {record.id}"

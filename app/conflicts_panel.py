@@ -8,6 +8,7 @@ import streamlit as st
 
 from app.column_words import class_words
 from app.conflicts import ANALYSIS, Conflict, Verdict, answers_about, conflict, settle, take_back, waiting
+from app.fragments import fragment
 from app.identity import name_prompt
 from app.images import large
 from app.pictures import is_small, show_picture
@@ -36,7 +37,7 @@ def conflicts_section(record: SetRecord, distilled_set: DistilledSet) -> None:
     _review(record, distilled_set)
 
 
-@st.fragment
+@fragment
 def _review(record: SetRecord, distilled_set: DistilledSet) -> None:
     who = name_prompt(st.container(), NAME_PX)
     now = waiting(record.id, who)

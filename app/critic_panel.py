@@ -17,6 +17,7 @@ from app.critic_figures import candidates_figure, judges_figure
 from app.critic_sample import answers_about, cycle_words, first_asked, rounds, sample_words
 from app.critic_sent import sent_section
 from app.figures import BARE
+from app.fragments import fragment
 from app.images import large
 from app.pictures import is_small, show_picture
 from app.roles import may, require
@@ -62,7 +63,7 @@ def critic_section(record: SetRecord, distilled_set: DistilledSet) -> None:
     sent_section(distilled_set, latest, findings)
 
 
-@st.fragment
+@fragment
 def _adopt_section(record: SetRecord, distilled_set: DistilledSet, run: RunRecord, findings: Findings) -> None:
     """How many labels a probability would change, what is known of such labels, and the button that writes them."""
     st.subheader("Adopt the best labels")
@@ -188,7 +189,7 @@ def _preview(
     contact_sheet(record.id, distilled_set, tiles, key=f"{key} sheet {part}", finding=ANALYSIS, size=TILE_PX)
 
 
-@st.fragment
+@fragment
 def _judges_section(record: SetRecord, class_names: Sequence[str], findings: Findings) -> None:
     """How often each judge is right, all of them beside each other: overall, or in one class or group."""
     judges = findings.tables["judges"]
@@ -224,7 +225,7 @@ def _judges_section(record: SetRecord, class_names: Sequence[str], findings: Fin
         st.caption(f"{silent:,} not drawn: too few of their answers can be checked by what people decided.")
 
 
-@st.fragment
+@fragment
 def _sample_section(record: SetRecord, distilled_set: DistilledSet, findings: Findings) -> None:
     """The tournament of one sample: its candidates, and who said what."""
     st.subheader("The tournament of one sample")

@@ -14,6 +14,7 @@ from analysis.critic.endpoint_judge import NAME, endpoint_judge, what_is_sent
 from analysis.critic.endpoint_replies import KEY
 from analysis.critic.judge import Questions
 from analysis.findings import Findings
+from app.fragments import fragment
 from app.words import plain, show_error
 from data.distilled_set import DistilledSet
 from data.errors import StillroomError
@@ -22,7 +23,7 @@ PICTURE_PX = 520
 USUAL_EXAMPLES = 3
 
 
-@st.fragment
+@fragment
 def sent_section(distilled_set: DistilledSet, parameters: Mapping[str, Any], findings: Findings | None) -> None:
     """``parameters`` are those of the latest run, whatever became of it; ``findings`` the latest there are."""
     endpoint = str(parameters.get("endpoint", "")).strip()

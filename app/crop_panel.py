@@ -14,6 +14,7 @@ from PIL import Image
 from analysis.trees.scan import NEARLY_UNMIXED
 from app.crop_figure import Colours, Picture, crop_boxes, vote_bars, vote_colours
 from app.crop_votes import crop_table, undecided, vote_shares
+from app.fragments import fragment
 from app.images import large
 from app.pictures import is_small
 from app.shown_figure import show_figure
@@ -36,7 +37,7 @@ def crop_panel(distilled_set: DistilledSet, sample_id: int, contrast: Contrast, 
         _section(distilled_set, source, sample_id, contrast, key)
 
 
-@st.fragment
+@fragment
 def _section(distilled_set: DistilledSet, source: AugmentedSoftLabels, sample_id: int, contrast: Contrast, key: str) -> None:
     st.markdown("##### Crops")
     try:

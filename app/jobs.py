@@ -14,10 +14,10 @@ from analysis.registry import find
 from app.background import TaskStatus
 from app.column_words import capital, words
 from app.draft_chart import draft_chart
+from app.fragments import fragment, rerun_page
 from app.roles import may
 from app.services import services
 from app.table_figures import first_measure, measures_of
-from app.timed import rerun_page
 from app.words import plain
 
 _SEEN = "active_runs"
@@ -40,7 +40,7 @@ def jobs_panel() -> None:
     active = {line.id for line in _lines()}
     st.session_state[_SEEN] = active
     if active:
-        st.fragment(_running, run_every=1.0)()
+        fragment(_running, run_every=1.0)()
 
 
 def _running() -> None:
@@ -101,7 +101,7 @@ def run_progress(run_id: str) -> None:
             )
             show_drafts(status.drafts, run_id)
 
-    st.fragment(show, run_every=1.0)()
+    fragment(show, run_every=1.0)()
 
 
 def stop(cancel: Callable[..., None], *what: str) -> None:

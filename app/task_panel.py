@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from app.fragments import fragment
 from app.jobs import stop, task_words
 from app.roles import may
 from app.services import services
@@ -23,7 +24,7 @@ def task_panel(owner: str, kind: str, show_result: Callable[[Any], None]) -> Non
     if status is None:
         return
     if status.under_way:
-        st.fragment(lambda: _progress(owner, kind), run_every=1.0)()
+        fragment(lambda: _progress(owner, kind), run_every=1.0)()
     elif status.state == "failed":
         show_error(status.error)
     elif status.state == "cancelled":

@@ -17,6 +17,7 @@ from app.conflicts_panel import conflicts_section
 from app.contact_sheet import contact_sheet
 from app.critic_panel import critic_section
 from app.figures import BARE, heat_map, per_class_chart, scatter_map
+from app.fragments import fragment
 from app.headline_words import changed_words, nothing_stands_out, unsaid, untold
 from app.interval_bars import interval_ends
 from app.jobs import run_progress
@@ -241,7 +242,7 @@ def _worst(entry: Analysis, record: SetRecord, distilled_set: DistilledSet, find
     _worst_gallery(entry, record, distilled_set, chosen)
 
 
-@st.fragment
+@fragment
 def _worst_gallery(entry: Analysis, record: SetRecord, distilled_set: DistilledSet, chosen: SampleQuery) -> None:
     key = f"worst {entry.name} {record.id}"
     only_flagged = st.toggle("Only flagged", value=False, key=f"{key} flagged")

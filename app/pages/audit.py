@@ -11,6 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 from app.audit_exchange import export_section, import_section
 from app.audit_table import day_span, log_table, totals_table
 from app.column_words import NO_CLASS
+from app.fragments import fragment
 from app.roles import may
 from app.sample_panel import sample_panel
 from app.selection import current_set
@@ -56,7 +57,7 @@ def _nothing_yet(record: SetRecord, distilled_set: DistilledSet) -> None:
         import_section(record, distilled_set)
 
 
-@st.fragment
+@fragment
 def _entries(record: SetRecord, distilled_set: DistilledSet, totals: bool) -> None:
     log = services().workspace.log(record.id)
     query = _filters(record, distilled_set, log)

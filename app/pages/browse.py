@@ -12,6 +12,7 @@ import streamlit as st
 from app.contact_sheet import contact_sheet
 from app.figures import scatter_map
 from app.filters import filter_bar
+from app.fragments import fragment
 from app.selection import current_set
 from app.selection_actions import selection_actions
 from app.services import services
@@ -70,7 +71,7 @@ def lassoed_ids(points: Sequence[dict]) -> list[int]:
     return sorted({int(np.ravel(row)[0]) for row in rows})
 
 
-@st.fragment
+@fragment
 def _grid(record: SetRecord, distilled_set: DistilledSet, query: SampleQuery) -> None:
     key = f"grid {record.id}"
     try:

@@ -26,6 +26,7 @@ from app.compare_queue import (
     waiting,
 )
 from app.components.pair_card import ClassLook, PairItem, pair_card
+from app.fragments import fragment
 from app.identity import name_prompt, scope_of
 from app.images import large, sprite_sheet
 from app.jobs import run_progress, time_left
@@ -81,7 +82,7 @@ def _choices(row: st.delta_generator.DeltaGenerator) -> _Choice:
     return _Choice(who, twice, contrast)
 
 
-@st.fragment
+@fragment
 def _comparing(record: SetRecord, distilled_set: DistilledSet, choice: _Choice, critic: StreamlitPage | None) -> None:
     pairs = latest_pairs(record.id)
     if pairs is None:

@@ -16,6 +16,7 @@ from app.correct_panel import caveats, charts, examples, headline
 from app.correct_preview import KIND as PREVIEW
 from app.correct_preview import SECONDS_TO_WAIT, Answer, Question, answers, ask, owner_of, question
 from app.correct_sources import proposed_name, sources_section
+from app.fragments import fragment, rerun_page
 from app.jobs import stop, task_words
 from app.needs import HOW_TO_GIVE, needs_words
 from app.parameter_form import parameter_form
@@ -23,7 +24,6 @@ from app.roles import require
 from app.selection import current_set
 from app.services import services
 from app.task_panel import act, is_under_way, task_panel
-from app.timed import rerun_page
 from app.words import plain, show_error
 from data.distilled_set import GIVEN, DistilledSet
 from data.errors import StillroomError
@@ -45,7 +45,7 @@ def correct_page() -> None:
     sources_section(record, distilled_set)
 
 
-@st.fragment
+@fragment
 def _correcting(record: SetRecord) -> None:
     """Everything that a slider changes."""
     try:
@@ -131,7 +131,7 @@ def _answer(distilled_set: DistilledSet, asked: Question) -> Answer | None:
     if status is None:
         return answers.get(asked.key)
     if status.under_way:
-        st.fragment(lambda: _progress(asked), run_every=1.0)()
+        fragment(lambda: _progress(asked), run_every=1.0)()
     elif status.state == "failed":
         show_error(status.error)
     elif st.button("Show before and after", icon=":material/play_arrow:", help="It was cancelled"):

@@ -24,6 +24,7 @@ from app.cards import cards
 from app.components.decision_card import decision_card
 from app.components.event_queue import Event
 from app.found_panel import found_panel
+from app.fragments import fragment
 from app.history import decided_before, for_card, history_panel, in_front, reopened
 from app.identity import name_prompt, scope_of
 from app.queue import Queue, commit_events, next_ids, queue_meaning, queue_title, queues
@@ -156,7 +157,7 @@ def _first_with_work(record: SetRecord, choices: list[Queue], who: str) -> Queue
     return next(offered, None) or next(filter(holds, choices), choices[0])
 
 
-@st.fragment
+@fragment
 def _deciding(record: SetRecord, distilled_set: DistilledSet, choice: _Choice, following: NextSteps) -> None:
     if choice.queue.shared is None:
         _own_queue(record, distilled_set, choice)

@@ -4,7 +4,7 @@ import time
 
 import streamlit as st
 
-from app.timed import rerun_page
+from app.fragments import fragment, rerun_page
 
 SECONDS = 1.5
 state = st.session_state
@@ -13,14 +13,13 @@ for name in ("pressed", "ended"):
 state["shown"] = state["ended"]
 
 
-@st.fragment(run_every=0.3)
 def watch() -> None:
     if state["ended"] != state["shown"]:
         rerun_page()
     st.caption("by the clock")
 
 
-@st.fragment
+@fragment
 def work() -> None:
     if st.button("Slow"):
         time.sleep(SECONDS)
@@ -30,6 +29,6 @@ def work() -> None:
     st.write(f"slow {state['ended']}, pressed {state['pressed']}")
 
 
-watch()
+fragment(watch, run_every=0.3)()
 work()
 st.write(f"the page shows {state['shown']}")

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 def test_rerun_page__a_click_that_waits_in_the_same_go_counts(page: Page, component_server: Server):
     """While the slow button is answered, the clock and the second button wait together; the first of them wants the page to
     run anew."""
-    page.goto(f"{component_server.address}/timed_page")
+    page.goto(f"{component_server.address}/fragments_page")
     for time in range(1, 4):
         page.get_by_role("button", name="Slow").click()
         page.wait_for_timeout(700)
