@@ -1,4 +1,4 @@
-"""Parts of a page that run by the clock do not cost anybody a click."""
+"""Parts of a page that run by the clock cost nobody a click, and nothing falls off the page that is drawn with them."""
 
 from __future__ import annotations
 

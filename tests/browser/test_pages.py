@@ -113,6 +113,7 @@ def test_analysis__rare_parameters_wait_under_more(page, tmp_path):
         names = links.all_inner_texts()
         assert "Label errors" in names[2], "what most people look for stands first"
         go_to(page, "Label errors")
+        expect(page.get_by_text(re.compile("^Computed in"))).to_be_visible()  # and nothing moves between two clicks
         page.get_by_text("Parameters", exact=True).click()
         expect(page.get_by_text("Ranking", exact=True)).to_be_visible()
         expect(page.get_by_text("ELR weight", exact=True)).not_to_be_visible()
