@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,8 +75,13 @@ def signed_by(name: str = "") -> str:
 
 def scope_of(set_id: str) -> str:
     """Names the set for what waits in a browser; with a login also the person, so that the next one never sends it."""
+    return scopes_of([set_id])[0]
+
+
+def scopes_of(set_ids: Sequence[str]) -> list[str]:
+    """``scope_of`` each of them; who is here is asked once."""
     here = person() if has_login() else None
-    return set_id if here is None else f"{set_id} {here.id}"
+    return [set_id if here is None else f"{set_id} {here.id}" for set_id in set_ids]
 
 
 def name_prompt(place: st.delta_generator.DeltaGenerator, width: int) -> str:

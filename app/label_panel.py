@@ -29,6 +29,6 @@ def label_panel(set_id: str, distilled_set: DistilledSet, sample_id: int, findin
         {**label, "note": soften_obstacle(distilled_set)},
         distilled_set.class_names,
         key=place,
-        scope=f"{scope_of(set_id)} {place}",
+        scope=f"{scope_of(set_id)}/{place}",
         commit=lambda events: commit_events(set_id, annotator(), finding, events),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.compare_queue import commit_answers
 from app.components.left_strokes import left_strokes
-from app.identity import scope_of
+from app.identity import scopes_of
 from app.queue import commit_events
 from app.selection import annotator
 from app.services import services
@@ -12,7 +12,8 @@ from app.services import services
 
 def save_what_was_left() -> None:
     """To be called on every page. Shows nothing, but while something waits how many they are, and why."""
-    sets = {scope_of(record.id): record.id for record in services().workspace.sets()}
+    ids = [record.id for record in services().workspace.sets()]
+    sets = dict(zip(scopes_of(ids), ids, strict=True))
     left_strokes(
         list(sets),
         key="left strokes",

@@ -14,13 +14,19 @@ from data.pair_answers import PEOPLE
 from data.workspace import Workspace
 from tests.browser.annotators import prepare
 from tests.browser.conftest import Server
-from tests.browser.steps import app, choose, go_to, log_of, settled
+from tests.browser.steps import app, choose, go_to, log_of, settled, tiles
 from tests.browser.test_components import expect_log
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 BURST_MS = 60
 ACTIONS = ("keep", "keep", "skip", "keep", "keep")
 N = 40
+_NOTE_PLACES = """window.places = [];
+const set = Storage.prototype.setItem;
+Storage.prototype.setItem = function (name, value) {
+    if (name.startsWith('stillroom/') && !places.includes(name)) places.push(name);
+    set.call(this, name, value);
+}"""
 
 
 @pytest.fixture
@@ -97,7 +103,7 @@ def test_a_reload_elsewhere__saves_what_every_kind_of_card_left_in_any_set(page:
         scope = set_of(page)
         settled(page)
         leave(page, "decisions", scope, decision(0), decision(1, "skip"), decision(2), decision(2, "undo"))
-        leave(page, "labels", scope, decision(4, "soften", soft=edit), decision(5))
+        leave(page, "labels", f"{scope}/grid label", decision(4, "soften", soft=edit), decision(5))
         leave(page, "answers", scope, answer(6), answer(7, "both"))
         page.reload()
         settled(page)
@@ -108,6 +114,25 @@ def test_a_reload_elsewhere__saves_what_every_kind_of_card_left_in_any_set(page:
     assert [one for one in said if one[1] >= 4] == [("soften", 4), ("keep", 5)]
     with Workspace.open(folder / "workspace") as workspace:
         assert workspace.answers(scope, PEOPLE).said.tolist() == ["left", "both"]
+
+
+def test_editor__what_it_left_is_saved_on_a_page_without_it(page: Page, folder: Path):
+    """At the very place at which the editor of the grid keeps what it saves."""
+    page.add_init_script(_NOTE_PLACES)
+    with app(folder) as server:
+        page.goto(f"{server.address}/browse")
+        tiles(page).nth(4).click()
+        page.get_by_role("button", name="Edit the soft label").click()
+        page.keyboard.press("Shift+ArrowLeft")
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("History (1)")).to_be_visible()
+        [place] = page.evaluate("places")
+        go_to(page, "Export")
+        _, kind, scope = place.split("/", 2)
+        leave(page, kind, scope, decision(5))
+        page.reload()
+        all_taken(page)
+    assert [(entry.action, entry.sample_id) for entry in log_of(folder)] == [("soften", 4), ("keep", 5)]
 
 
 def test_on_the_card_s_own_page__nothing_comes_twice(page: Page, folder: Path):

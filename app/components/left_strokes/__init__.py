@@ -37,17 +37,15 @@ def left_strokes(
     """
 
     def settle() -> None:
-        scope = _sent(key).get("scope")
-        if scope not in scopes:
-            return
-        if _sent(key).get("kind") == "answers":
-            _ANSWERS.settle(key, lambda events: answer(scope, events))
-        else:
-            _DECISIONS.settle(key, lambda events: decide(scope, events))
+        inbox = _inbox(key)
+        scope = inbox.message(key).get("scope")
+        take = answer if inbox is _ANSWERS else decide
+        if scope in scopes:
+            inbox.settle(key, lambda events: take(scope, events))
 
-    inbox = _ANSWERS if _sent(key).get("kind") == "answers" else _DECISIONS
-    _mount(key=key, data={"scopes": list(scopes), **inbox.answer(key)}, on_events_change=settle)
+    _mount(key=key, data={"scopes": list(scopes), **_inbox(key).answer(key)}, on_events_change=settle)
 
 
-def _sent(key: str) -> dict[str, Any]:
-    return _DECISIONS.message(key)
+def _inbox(key: str) -> Inbox[Any]:
+    """Whose the latest message is."""
+    return _ANSWERS if _DECISIONS.message(key).get("kind") == "answers" else _DECISIONS

@@ -59,7 +59,7 @@ class LeftStrokes {
     if (!again) return;
     this.queue?.close();
     this.address = addressOf(left);
-    this.queue = new EventQueue(this.address.kind, this.address.scope);
+    this.queue = new EventQueue(this.address.kind, left.slice(`stillroom/${this.address.kind}/`.length));
     this.connect();
   }
 
@@ -101,6 +101,6 @@ function places() {
 }
 
 function addressOf(place) {
-  const [, kind, ...scope] = place.split("/");
-  return { kind, scope: scope.join("/") };
+  const [, kind, scope] = place.split("/"); // what follows the scope tells apart the editors of a page
+  return { kind, scope };
 }
