@@ -75,8 +75,9 @@ class MountedCard {
 }
 
 // Hears the keys that count: while the card is to be seen, no dialog covers it, nobody is typing somewhere, and, where that was
-// chosen (KeySwitch), the card is where somebody clicked or tabbed to last. Those pressed while the card is out of the page for a moment are kept until it is back with the same image, and from whatever
-// has the focus: a closed menu would open with them, and take all that follow.
+// chosen (KeySwitch), the card is where somebody clicked or tabbed to last. Those pressed while the card is out of the page for
+// a moment are kept until it is back with the same image, and from whatever has the focus: a closed menu would open with them,
+// and take all that follow.
 class Ear {
   constructor(card) {
     this.card = card;

@@ -69,6 +69,23 @@ function tile(sheet, place) {
   return made;
 }
 
+// A choice that this browser keeps; null where it was never made, or where nothing can be kept.
+function remembered(name) {
+  try {
+    return localStorage.getItem(name);
+  } catch {
+    return null;
+  }
+}
+
+function remember(name, chosen) {
+  try {
+    localStorage.setItem(name, chosen);
+  } catch {
+    // Without storage, or with a full one, the choice lasts as long as whoever asks keeps it.
+  }
+}
+
 function keyButton(key, text) {
   const made = node("button", "key");
   made.type = "button";

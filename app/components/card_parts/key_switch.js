@@ -4,7 +4,7 @@
 const KEYS_PLACE = "stillroom/keys";
 const ON_CARD = "on the card";
 
-let keysChosen = null; // without storage the choice lasts as long as the page
+let keysChosen = ""; // what counts where the browser remembers nothing
 
 class KeySwitch {
   constructor() {
@@ -12,26 +12,19 @@ class KeySwitch {
     this.box = node("input");
     this.box.type = "checkbox";
     this.root.append(this.box, "Letters and digits count only after a click on the card or Tab to it");
-    this.box.addEventListener("change", () => keepKeys(this.box.checked ? ON_CARD : ""));
+    this.box.addEventListener("change", () => this.choose());
   }
 
   draw() {
     this.box.checked = countOnCardOnly();
   }
+
+  choose() {
+    keysChosen = this.box.checked ? ON_CARD : "";
+    remember(KEYS_PLACE, keysChosen);
+  }
 }
 
 function countOnCardOnly() {
-  try {
-    return (keysChosen ?? localStorage.getItem(KEYS_PLACE)) === ON_CARD;
-  } catch {
-    return false;
-  }
-}
-
-function keepKeys(chosen) {
-  try {
-    localStorage.setItem(KEYS_PLACE, chosen);
-  } catch {
-    keysChosen = chosen;
-  }
+  return (remembered(KEYS_PLACE) ?? keysChosen) === ON_CARD;
 }

@@ -53,11 +53,7 @@ class PictureView {
 
   toggleScaling() {
     this.chosen = this.isSharp() ? "smooth" : "sharp";
-    try {
-      localStorage.setItem(SCALING, this.chosen);
-    } catch {
-      // Without storage it lasts as long as the page.
-    }
+    remember(SCALING, this.chosen);
     this.redraw();
   }
 
@@ -80,10 +76,6 @@ function storedWords(item) {
 }
 
 function readScaling() {
-  try {
-    const kept = localStorage.getItem(SCALING);
-    return kept === "sharp" || kept === "smooth" ? kept : null;
-  } catch {
-    return null;
-  }
+  const kept = remembered(SCALING);
+  return kept === "sharp" || kept === "smooth" ? kept : null;
 }
